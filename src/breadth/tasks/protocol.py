@@ -1,0 +1,79 @@
+"""What a task is: prompts, a score, a canonical key or a distance, and a description.
+
+Subclass :class:`Task`, give ``prompts``, ``score`` and ``describe``, and one of ``key`` and ``distance``. Everything else
+has a default that follows from those.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from breadth.metrics.pairwise import mean_pairwise
+from breadth.records import Measurement, TaskDescription
+
+if TYPE_CHECKING:
+    from breadth.tasks.vocabulary import Vocabulary
+
+
+class Task(ABC):
+    """A thing that a policy is asked to do, and how its answers are judged and told apart."""
+
+    name: str
+
+    @abstractmethod
+    def prompts(self, n: int, *, seed: int, split: str = "train") -> list[str]:
+        """Return n prompts; the same ``(n, seed, split)`` gives the same prompts."""
+
+    @abstractmethod
+    def score(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> np.ndarray:
+        """Return the quality of each text, (n,) float64. Unparsable text scores 0; NaN means that the scorer failed."""
+
+    @abstractmethod
+    def describe(self) -> TaskDescription:
+        """Say what quality, parsable, valid and the distances mean here."""
+
+    def key(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> list[str | None]:
+        """Return a canonical form of each answer (equal keys = the same answer); None where it cannot be parsed."""
+        return [text.strip() or None for text in texts]
+
+    def distance(self, texts: Sequence[str], *, kind: str | None = None) -> np.ndarray:
+        """Return pairwise distances of parsable texts, (n, n) float64 in [0, 1], symmetric, zero diagonal.
+
+        ``kind`` names one of ``describe().distances``; the first is the default. Without an override: 1 where the keys differ.
+        """
+        del kind
+        _, label = np.unique(np.array([k or "" for k in self.key(texts)], dtype=object).astype(str), return_inverse=True)
+        return (label[:, None] != label[None, :]).astype(float)
+
+    def reward(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> np.ndarray:
+        """Return what training maximises, (n,); the quality unless a task offers a graded form."""
+        return self.score(texts, prompts)
+
+    def diversity(self, texts: Sequence[str], *, kind: str | None = None) -> Measurement:
+        """Return the mean pairwise distance over the parsable texts, without de-duplication.
+
+        The error is a jackknife over texts; value None below two parsable texts, error None below three.
+        """
+        parsable = [text for text, key in zip(texts, self.key(texts), strict=True) if key is not None]
+        value, error = mean_pairwise(self.distance(parsable, kind=kind)) if len(parsable) > 1 else (None, None)
+        return Measurement("diversity", value, error, len(parsable), 0, "distance")
+
+    # What the native engine needs to train a model of its own for this task.
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the tokens of this task, for a model trained from nothing."""
+        raise NotImplementedError(f"task {self.name!r} has no vocabulary of its own: start from a model folder")
+
+    def corpus(self, n: int, *, seed: int, split: str = "train") -> list[str]:
+        """Return n completions to pre-train on."""
+        raise NotImplementedError(f"task {self.name!r} has no corpus of its own: start from a model folder")
+
+    # What a report shows.
+
+    def picture(self, text: str) -> str | None:
+        """Return an SVG drawing of an answer, or None."""
+        return None
