@@ -1,0 +1,1 @@
+"""A2: baselines. A3: shaping of the advantage after the baseline."""

@@ -1,0 +1,6 @@
+"""From measured checkpoints to statements: curves, fits with verdicts, frontiers, lifts. numpy and scipy only.
+
+``curves`` the formulas · ``projection`` the least-squares search · ``resampling`` step order, autocorrelation, blocks ·
+``yardstick`` the monotone spline · ``verdict`` the rules · ``fit`` the door · ``composition`` one law from two ·
+``frontier`` diversity at a quality · ``lift`` method against method.
+"""

@@ -1,0 +1,1 @@
+"""Losses: the implicit-reward family on sequences, policy losses on tokens, and their aggregation."""

@@ -11,7 +11,7 @@ def mean_pairwise(distance: np.ndarray) -> tuple[float | None, float | None]:
     Parameters
     ----------
     distance : (n, n) array
-        Symmetric; the diagonal is ignored.
+        Symmetric; the diagonal is ignored, whatever it holds.
 
     Returns
     -------
@@ -19,6 +19,11 @@ def mean_pairwise(distance: np.ndarray) -> tuple[float | None, float | None]:
         None for n < 2.
     error : float or None
         Delete-one jackknife over members; None for n < 3.
+
+    Raises
+    ------
+    ValueError
+        Where ``distance`` is not square, or holds a number that is not finite off the diagonal.
 
     Source: the mean of eq. 5 of the quality-diversity law paper (no de-duplication). Departures: none.
 
@@ -28,14 +33,19 @@ def mean_pairwise(distance: np.ndarray) -> tuple[float | None, float | None]:
     >>> mean_pairwise(np.array([[0.0, 1.0], [1.0, 0.0]]))
     (1.0, None)
     """
-    distance = np.asarray(distance, dtype=float)
-    n = distance.shape[0]
+    distance = np.array(distance, dtype=float)
+    n = distance.shape[0] if distance.ndim else 0
     if distance.shape != (n, n):
         raise ValueError(f"distance: expected a square matrix, got shape {distance.shape}")
     if n < 2:
         return None, None
-    row = distance.sum(axis=1) - np.diagonal(distance)  # (n,)
+    np.fill_diagonal(distance, 0.0)
+    row = distance.sum(axis=1)  # (n,)
     total = row.sum() / 2
+    if not np.isfinite(total):
+        raise ValueError(
+            f"distance: expected finite numbers, got {int((~np.isfinite(distance)).sum())} that are not in an {n} × {n} matrix"
+        )
     value = total / (n * (n - 1) / 2)
     if n < 3:
         return float(value), None

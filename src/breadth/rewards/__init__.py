@@ -1,0 +1,1 @@
+"""A1: shaping of the reward before the baseline."""

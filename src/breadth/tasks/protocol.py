@@ -1,7 +1,7 @@
 """What a task is: prompts, a score, a canonical key or a distance, and a description.
 
-Subclass :class:`Task`, give ``prompts``, ``score`` and ``describe``, and one of ``key`` and ``distance``. Everything else
-has a default that follows from those.
+Subclass :class:`Task`, give ``prompts``, ``score`` and ``describe``, and one of ``key`` and ``distance``. Everything
+else has a default that follows from those.
 """
 
 from __future__ import annotations
@@ -41,13 +41,29 @@ class Task(ABC):
         return [text.strip() or None for text in texts]
 
     def distance(self, texts: Sequence[str], *, kind: str | None = None) -> np.ndarray:
-        """Return pairwise distances of parsable texts, (n, n) float64 in [0, 1], symmetric, zero diagonal.
+        """Return pairwise distances, (n, n) float64 in [0, 1], symmetric, zero diagonal.
 
-        ``kind`` names one of ``describe().distances``; the first is the default. Without an override: 1 where the keys differ.
+        ``kind`` names one of ``describe().distances``; the first is the default. Without an override: 1 where the keys
+        differ. A text that cannot be parsed is at distance 1 from every other.
         """
         del kind
-        _, label = np.unique(np.array([k or "" for k in self.key(texts)], dtype=object).astype(str), return_inverse=True)
+        keys = self.key(texts)
+        number_of: dict[str, int] = {}
+        label = np.empty(len(keys), dtype=np.int64)
+        for i, key in enumerate(keys):  # negative labels are used once each
+            label[i] = -1 - i if key is None else number_of.setdefault(key, len(number_of))
         return (label[:, None] != label[None, :]).astype(float)
+
+    def valid(
+        self, texts: Sequence[str], scores: np.ndarray, *, keys: Sequence[str | None] | None = None
+    ) -> np.ndarray:
+        """Return which texts are valid answers, (n,) bool; the population of the frontier's diversity.
+
+        Without an override: those that can be parsed. ``scores`` are what :meth:`score` gave for the same texts,
+        ``keys`` what :meth:`key` gave where the caller has it already.
+        """
+        del scores
+        return np.array([key is not None for key in (self.key(texts) if keys is None else keys)], dtype=bool)
 
     def reward(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> np.ndarray:
         """Return what training maximises, (n,); the quality unless a task offers a graded form."""

@@ -1,9 +1,10 @@
-"""Text to token numbers and back, for models that are trained from nothing; exported as a Hugging Face tokenizer.json."""
+"""Text to token numbers and back, for models that are trained from nothing; exports a Hugging Face tokenizer.json."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 BOS, EOS, PAD = "<bos>", "<eos>", "<pad>"
@@ -17,11 +18,17 @@ class Vocabulary:
     Parameters
     ----------
     tokens : sequence of str
-        All tokens, without the three special ones; no duplicates.
+        All tokens, without the three special ones; no duplicates, none empty.
     pattern : str
-        Regular expression of one token. What it skips must be white space, or encoding refuses the text.
+        Regular expression of one token.
     joiner : str
-        What stands between two tokens in a text: ``" "`` for words, ``""`` for SMILES.
+        What stands between two tokens in a text: ``" "`` for words, which white space separates and the pattern must match
+        whole; ``""`` for SMILES, where the matches of the pattern must cover the text without a gap.
+
+    Raises
+    ------
+    ValueError
+        Names tokens that occur twice, are special or empty, or hold white space between which a joiner could not tell.
 
     Examples
     --------
@@ -34,9 +41,12 @@ class Vocabulary:
 
     def __init__(self, tokens: Sequence[str], *, pattern: str, joiner: str) -> None:
         tokens = list(tokens)
-        double = sorted({t for t in tokens if tokens.count(t) > 1} | ({BOS, EOS, PAD} & set(tokens)))
+        double = sorted({t for t, n in Counter([*tokens, BOS, EOS, PAD]).items() if n > 1})
         if double:
-            raise ValueError(f"tokens: expected distinct tokens without the special ones, got these more than once: {double}")
+            raise ValueError(f"tokens: expected distinct tokens without the special ones, got more than once: {double}")
+        odd = [t for t in tokens if not t or (joiner and t.split() != [t])]
+        if odd:
+            raise ValueError(f"tokens: expected non-empty tokens{' without white space' if joiner else ''}, got {odd}")
         self.tokens = tokens
         self.pattern = pattern
         self.joiner = joiner
@@ -57,10 +67,13 @@ class Vocabulary:
 
     def split(self, text: str) -> list[str]:
         """Return the tokens of a text; ``ValueError`` where the pattern leaves something over, naming it."""
-        found = self._regex.findall(text)
-        if "".join(found) != re.sub(r"\s+", "", text) if self.joiner else "".join(found) != text:
-            rest = self._regex.sub("", text).strip()
-            raise ValueError(f"cannot split {text!r} into tokens: {rest!r} matches no token pattern")
+        found = _split(text, self._regex, self.joiner)
+        if self.joiner:
+            rest = " ".join(word for word in found if not self._regex.fullmatch(word))
+        else:
+            rest = "" if "".join(found) == text else self._regex.sub("", text)
+        if rest:
+            raise ValueError(f"cannot split {text!r} into tokens: {rest!r} does not match the token pattern")
         return found
 
     def encode(self, text: str) -> list[int]:
@@ -76,8 +89,8 @@ class Vocabulary:
             number = self._ids.get(token)
             if number is None:
                 raise ValueError(
-                    f"token {token!r} of {text!r} is not in the vocabulary of {len(self.tokens)} tokens: drop or rewrite this "
-                    "text, or build the vocabulary (and train the prior) from a corpus that holds the token"
+                    f"token {token!r} of {text!r} is not in the vocabulary of {len(self.tokens)} tokens: drop or rewrite "
+                    "this text, or build the vocabulary (and train the prior) from a corpus that holds the token"
                 )
             ids.append(number)
         return ids
@@ -111,15 +124,16 @@ class Vocabulary:
         regex = re.compile(pattern)
         tokens: set[str] = set()
         for text in texts:
-            tokens.update(regex.findall(text))
+            tokens.update(_split(text, regex, joiner))
         return cls(sorted(tokens), pattern=pattern, joiner=joiner)
 
     def to_tokenizers_json(self) -> str:
-        """Return a Hugging Face ``tokenizer.json`` with the same token numbers and a decoder that restores the text."""
-        special = [
-            {"id": i, "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-            for i, t in enumerate((PAD, BOS, EOS))
-        ]
+        """Return a Hugging Face ``tokenizer.json`` with the same token numbers and a decoder that restores the text.
+
+        It never refuses: a token that :meth:`encode` would name in an error becomes ``<pad>`` there.
+        """
+        plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        special = [{"id": i, "content": t, **plain} for i, t in enumerate((PAD, BOS, EOS))]
         pre_tokenizer = (
             {"type": "WhitespaceSplit"}
             if self.joiner
@@ -137,3 +151,10 @@ class Vocabulary:
             "model": {"type": "WordLevel", "vocab": dict(self._ids), "unk_token": PAD},
         }
         return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def _split(text: str, regex: re.Pattern[str], joiner: str) -> list[str]:
+    """Return the words of a text, or the matches of the pattern where nothing stands between tokens."""
+    if joiner:
+        return text.split()
+    return regex.findall(text) if regex.groups == 0 else [match.group() for match in regex.finditer(text)]

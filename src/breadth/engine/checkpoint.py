@@ -1,0 +1,196 @@
+"""Atomic checkpoints: a folder appears whole or not at all, and says what belongs in it.
+
+A checkpoint is a GPT-2 folder (``config.json``, ``model.safetensors``, and the vocabulary where the task has one) plus the
+optimiser (``optimizer.safetensors``) and ``state.json``. ``manifest.json`` holds the SHA-256 of each file. The folder is
+written under another name, forced to the disk, and renamed. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from breadth.engine.gpt import GPT, load_gpt2, save_gpt2
+from breadth.ledger.rows import sync_folder, write_atomic
+from breadth.tasks.vocabulary import Vocabulary
+
+FORMAT = 1
+MANIFEST, STATE, OPTIMIZER, WEIGHTS = "manifest.json", "state.json", "optimizer.safetensors", "model.safetensors"
+KEEP_WHOLE = 2  # checkpoints that keep their optimiser state; older ones keep weights only, or go
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is damaged or does not fit; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk whose hashes were verified."""
+
+    path: Path
+    step: int
+    weights_hash: str  # first 16 hex digits of the SHA-256 of the weights file
+
+
+def step_folder(root: Path, step: int) -> Path:
+    return root / f"step-{step:06d}"
+
+
+def steps_on_disk(root: Path) -> list[int]:
+    """Return the steps of all committed checkpoints, ascending."""
+    if not root.is_dir():
+        return []
+    found = (re.fullmatch(r"step-(\d+)", p.name) for p in root.iterdir() if p.is_dir())
+    return sorted(int(m.group(1)) for m in found if m)
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_model_folder(folder: Path, model: GPT, vocabulary: Vocabulary | None) -> None:
+    """Write a GPT-2 folder, with ``vocabulary.json`` and ``tokenizer.json`` where the model has a vocabulary of ours."""
+    save_gpt2(model, folder)
+    if vocabulary is not None:
+        (folder / "vocabulary.json").write_text(json.dumps(vocabulary.to_dict(), ensure_ascii=False) + "\n")
+        (folder / "tokenizer.json").write_text(vocabulary.to_tokenizers_json() + "\n")
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}) + "\n"
+        )
+
+
+def save_checkpoint(
+    root: Path,
+    *,
+    step: int,
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    vocabulary: Vocabulary | None,
+    state: dict[str, Any],
+    keep: str = "all",
+) -> Checkpoint:
+    """Write the checkpoint of a step; what stood there before stays whole until the new one is complete.
+
+    Parameters
+    ----------
+    state : JSON-able dict
+        Whatever else continues the run bit for bit (the objective's memory, counters).
+    keep : "all" or "last"
+        Whether older checkpoints keep their weights. The last two always keep everything.
+    """
+    from safetensors.torch import save_file
+
+    root.mkdir(parents=True, exist_ok=True)
+    target = step_folder(root, step)
+    temporary = root / f".{target.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        write_model_folder(temporary, model, vocabulary)
+        save_file(_optimizer_tensors(model, optimizer), temporary / OPTIMIZER)
+        (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
+        hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "step": step, "files": hashes}, indent=1) + "\n")
+        for path in temporary.iterdir():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(temporary)
+        if target.exists():  # an earlier attempt at this very step, left by a crash after the rename
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+        sync_folder(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _thin_out(root, keep)
+    return Checkpoint(target, step, hashes[WEIGHTS][:16])
+
+
+def verify(path: Path) -> Checkpoint:
+    """Return the checkpoint of a folder after comparing every file with the manifest.
+
+    Raises
+    ------
+    CheckpointError
+        Names the damaged or missing file, and the previous checkpoint if there is one.
+    """
+    step_text = path.name.partition("-")[2]
+    earlier = [s for s in steps_on_disk(path.parent) if step_text.isdigit() and s < int(step_text)]
+    remedy = f"delete {path} to go on from {step_folder(path.parent, earlier[-1]).name}" if earlier else f"delete {path} to start again"
+    manifest_path = path / MANIFEST
+    try:
+        manifest = json.loads(manifest_path.read_text())
+        files: dict[str, str] = manifest["files"]
+        step = int(manifest["step"])
+    except FileNotFoundError:
+        raise CheckpointError(f"{manifest_path}: not found, so the checkpoint cannot be trusted: {remedy}") from None
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{manifest_path}: not a manifest ({error}): {remedy}") from None
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(f"{manifest_path}: expected format {FORMAT}, got {manifest.get('format')!r}: written by another version of breadth")
+    for name, expected in files.items():
+        if Path(name).name != name:
+            raise CheckpointError(f"{manifest_path}: {name!r} points outside the checkpoint: {remedy}")
+        file = path / name
+        if not file.is_file():
+            raise CheckpointError(f"{file}: missing, the manifest lists it: the checkpoint is damaged; {remedy}")
+        found = file_hash(file)
+        if found != expected:
+            raise CheckpointError(
+                f"{file}: SHA-256 is {found[:16]}…, the manifest says {expected[:16]}…: the checkpoint is damaged; {remedy}"
+            )
+    return Checkpoint(path, step, files[WEIGHTS][:16])
+
+
+def load_checkpoint(path: Path, model: GPT, optimizer: torch.optim.Optimizer) -> tuple[Checkpoint, dict[str, Any]]:
+    """Put a verified checkpoint into a model and its optimiser; return it with the state that was saved beside it."""
+    from safetensors.torch import load_file
+
+    checkpoint = verify(path)
+    if not (path / OPTIMIZER).is_file():
+        raise CheckpointError(f"{path}: holds weights only (its optimiser state was thinned out): training cannot go on from here")
+    model.load_state_dict(load_gpt2(path).state_dict())
+    tensors = load_file(path / OPTIMIZER)
+    for name, parameter in model.named_parameters():
+        if f"{name}:step" in tensors:
+            own = {k: tensors[f"{name}:{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in own.items()}
+    return checkpoint, json.loads((path / STATE).read_text())
+
+
+def load_vocabulary(folder: Path) -> Vocabulary | None:
+    """Return the vocabulary that a model folder carries, or None."""
+    path = Path(folder) / "vocabulary.json"
+    return Vocabulary.from_dict(json.loads(path.read_text())) if path.is_file() else None
+
+
+def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{name}:{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    return tensors
+
+
+def _thin_out(root: Path, keep: str) -> None:
+    """Take the optimiser state out of older checkpoints, or remove them."""
+    for step in steps_on_disk(root)[:-KEEP_WHOLE]:
+        folder = step_folder(root, step)
+        if keep == "last":
+            shutil.rmtree(folder)
+            continue
+        extra = folder / OPTIMIZER
+        if extra.is_file():
+            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest["files"].pop(OPTIMIZER, None)
+            write_atomic(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+            extra.unlink()

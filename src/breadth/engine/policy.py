@@ -1,0 +1,100 @@
+"""Log-probabilities of given completions under a model, with or without gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from breadth.engine.gpt import GPT
+from breadth.records import Rollouts
+
+
+def left_align(rollouts: Rollouts) -> tuple[Tensor, Tensor]:
+    """Return (N, S+T) tokens with the prompt's padding moved behind the completion, and (N,) prompt lengths.
+
+    With causal attention, what stands behind a sequence cannot change it: so no attention mask is needed.
+    """
+    whole = torch.cat([rollouts.prompt_tokens, rollouts.tokens], dim=1)  # (N, S+T)
+    prompt_length = rollouts.prompt_mask.sum(-1)  # (N,)
+    shift = rollouts.prompt_tokens.shape[1] - prompt_length  # (N,) padding on the left
+    if bool((shift > 0).any()):
+        index = torch.arange(whole.shape[1], device=whole.device) + shift.unsqueeze(1)  # (N, S+T)
+        whole = whole.gather(1, index % whole.shape[1])
+    return whole, prompt_length
+
+
+def completion_logp(
+    model: GPT,
+    rollouts: Rollouts,
+    rows: Tensor | None = None,
+    *,
+    banned: list[int],
+    with_entropy: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return log π of each completion token, (n, T'), and the next-token entropy if asked for.
+
+    Parameters
+    ----------
+    rows : (n,) int64, optional
+        Which rollouts; T' is the longest completion among them, so short rows cost little.
+    banned : list of int
+        Tokens that the policy can never emit (padding, start, and the end token where lengths are fixed); they are taken out
+        of the softmax here exactly as in sampling.
+
+    Returns
+    -------
+    logp : (n, T') float32
+        0 where the mask is False.
+    entropy : (n, T') float32 or None
+    """
+    whole, prompt_length = left_align(rollouts)
+    tokens, mask = rollouts.tokens, rollouts.mask
+    if rows is not None:
+        whole, prompt_length, tokens, mask = whole[rows], prompt_length[rows], tokens[rows], mask[rows]
+    longest = int(mask.sum(-1).max())
+    first = int(prompt_length.min())
+    last = int(prompt_length.max())
+    tokens, mask = tokens[:, :longest], mask[:, :longest]  # (n, T')
+    hidden = model(whole[:, : last + longest - 1])  # (n, L, width)
+    if first == last:
+        hidden = hidden[:, first - 1 : first - 1 + longest]  # (n, T', width)
+    else:
+        index = (prompt_length - 1).unsqueeze(1) + torch.arange(longest, device=whole.device)  # (n, T')
+        hidden = hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+    logits = model.logits(hidden).float()  # (n, T', V)
+    logits = logits.index_fill(-1, torch.tensor(banned, device=logits.device), -torch.inf)
+    logp_all = logits.log_softmax(-1)
+    safe = torch.where(mask, tokens, tokens.new_tensor(_first_allowed(banned)))  # padding would pick −inf
+    logp = torch.where(mask, logp_all.gather(-1, safe.unsqueeze(-1)).squeeze(-1), 0.0)  # (n, T')
+    if not with_entropy:
+        return logp, None
+    kept = torch.where(logp_all > -torch.inf, logp_all, 0.0)
+    entropy = -(logp_all.exp() * kept).sum(-1)
+    return logp, torch.where(mask, entropy, 0.0)
+
+
+def _first_allowed(banned: list[int]) -> int:
+    return next(i for i in range(len(banned) + 1) if i not in banned)
+
+
+def micro_batches(lengths: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield row numbers, sorted by length, ``size`` at a time: rows of a micro-batch pad to nearly equal lengths."""
+    order = torch.argsort(lengths, stable=True)
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+@torch.no_grad()
+def score_completions(model: GPT, rollouts: Rollouts, *, banned: list[int], micro_batch: int = 128) -> Tensor:
+    """Return log π of every completion token, (N, T), without gradient, in length-sorted micro-batches."""
+    was_training = model.training
+    model.eval()
+    out = torch.zeros_like(rollouts.logp_old)
+    for rows in micro_batches(rollouts.mask.sum(-1), micro_batch):
+        logp, _ = completion_logp(model, rollouts, rows, banned=banned)
+        out[rows, : logp.shape[1]] = logp
+    if was_training:
+        model.train()
+    return out

@@ -1,0 +1,245 @@
+"""Sampling with a pre-allocated key/value cache; finished rows leave the batch.
+
+Each row owns its random numbers, drawn before the first token: a row's completion does not depend on which rows share
+the batch or on when finished rows are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from breadth.engine.gpt import GPT
+from breadth.records import Rollouts
+
+COMPACT_EVERY = 4  # steps between looks at how many rows have finished
+COMPACT_SHARE = 0.1  # rows are dropped when at least this share of the batch has finished
+
+
+class Tokenizer(Protocol):
+    """What the engine needs of a tokenizer; :class:`breadth.tasks.vocabulary.Vocabulary` is one."""
+
+    pad_id: int
+    bos_id: int
+    eos_id: int
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn. ``top_k`` 0 and ``top_p`` 1 mean no truncation; temperature must be above 0."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    end_token: bool = True  # False: completions have exactly max_tokens tokens and the end token is never drawn
+
+    @property
+    def plain(self) -> bool:
+        return self.temperature == 1.0 and self.top_k == 0 and self.top_p == 1.0
+
+
+def truncate(logits: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """Return logits of the distribution that is sampled: divided by the temperature, cut to the top k, then to the nucleus.
+
+    Cut entries are −inf. The nucleus keeps the smallest set of likeliest tokens whose mass reaches ``top_p`` (at least one).
+    Ties at the k-th place are all kept.
+
+    Parameters
+    ----------
+    logits : (N, V) float
+    """
+    logits = logits / temperature
+    if 0 < top_k < logits.shape[-1]:
+        kth = logits.topk(top_k, dim=-1).values[..., -1:]  # (N, 1)
+        logits = logits.masked_fill(logits < kth, -torch.inf)
+    if top_p < 1.0:
+        ordered, index = logits.sort(dim=-1, descending=True)
+        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # mass strictly before each token
+        cut = (before >= top_p).scatter(-1, index, before >= top_p)  # back in vocabulary order
+        logits = logits.masked_fill(cut, -torch.inf)
+    return logits
+
+
+def draw(logp: Tensor, uniform: Tensor) -> Tensor:
+    """Return one token a row by inverting the cumulative distribution.
+
+    Parameters
+    ----------
+    logp : (N, V) float
+        Log-probabilities; −inf is never drawn.
+    uniform : (N,) float64 in [0, 1)
+
+    Returns
+    -------
+    (N,) int64
+    """
+    mass = logp.double().exp().cumsum(-1)  # (N, V)
+    target = uniform.unsqueeze(-1) * mass[:, -1:]  # (N, 1) rescaled, so rounding cannot run past the last token
+    return (mass <= target).sum(-1)
+
+
+def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return prompt tokens (N, S), start token first, padded on the left, and their mask (True = a real token)."""
+    distinct = {p: [tokenizer.bos_id, *tokenizer.encode(p)] for p in dict.fromkeys(prompts)}
+    width = max(len(ids) for ids in distinct.values())
+    rows = [[tokenizer.pad_id] * (width - len(distinct[p])) + distinct[p] for p in prompts]
+    tokens = torch.tensor(rows, dtype=torch.int64, device=device)  # (N, S)
+    lengths = torch.tensor([len(distinct[p]) for p in prompts], device=device)
+    mask = torch.arange(width, device=device) >= (width - lengths).unsqueeze(1)  # (N, S)
+    return tokens, mask
+
+
+@torch.no_grad()
+def sample(
+    model: GPT,
+    prompts: Sequence[str],
+    tokenizer: Tokenizer,
+    sampling: Sampling,
+    *,
+    generator: torch.Generator,
+    group: Tensor | None = None,
+    prompt_id: Tensor | None = None,
+) -> Rollouts:
+    """Sample one completion for each prompt.
+
+    Parameters
+    ----------
+    prompts : N texts
+        Repeat a prompt to sample a group from it.
+    generator : torch.Generator on the CPU
+        Gives every row its own uniform numbers.
+    group, prompt_id : (N,) int64, optional
+        Default: equal prompts form a group, numbered by first appearance.
+
+    Returns
+    -------
+    Rollouts
+        N in the order of ``prompts``; T is the length of the longest completion.
+
+    Raises
+    ------
+    ValueError
+        Where prompt and completion do not fit into the model's context, or a probability is not finite.
+    """
+    was_training = model.training
+    model.eval()
+    device = model.head_weight.device
+    n, room = len(prompts), sampling.max_tokens
+    prompt_tokens, prompt_mask = encode_prompts(prompts, tokenizer, device)  # (N, S)
+    width = prompt_tokens.shape[1]
+    if width + room - 1 > model.shape.n_positions:
+        raise ValueError(
+            f"a prompt of {width} tokens and a completion of {room} need {width + room - 1} positions, the model has "
+            f"{model.shape.n_positions}: shorten the prompts or set sample.max_tokens to at most {model.shape.n_positions - width + 1}"
+        )
+    padded = not bool(prompt_mask.all())
+    uniform = torch.rand((n, room), generator=generator, dtype=torch.float64).to(device)  # (N, room)
+    # The end token and padding are ruled out where they have no meaning, so that they take no probability mass.
+    banned = [tokenizer.pad_id, tokenizer.bos_id] + ([] if sampling.end_token else [tokenizer.eos_id])
+
+    tokens = torch.full((n, room), tokenizer.pad_id, dtype=torch.int64, device=device)
+    logp_old, logp_sampled, entropy = (torch.zeros((n, room), device=device) for _ in range(3))
+    mask = torch.zeros((n, room), dtype=torch.bool, device=device)
+    ended = torch.zeros(n, dtype=torch.bool, device=device)
+
+    caches = model.new_caches(n, width + room)
+    rows = torch.arange(n, device=device)  # which output row each live row is
+    live_mask = prompt_mask
+    positions = (prompt_mask.cumsum(-1) - 1).clamp_min(0) if padded else None  # (N, S)
+    attend = None
+    if padded:
+        causal = torch.ones((width, width), dtype=torch.bool, device=device).tril()
+        attend = (causal & prompt_mask.unsqueeze(1)) | torch.eye(width, dtype=torch.bool, device=device)  # a pad sees itself
+        attend = attend.unsqueeze(1)  # (N, 1, S, S)
+    hidden = model(prompt_tokens, positions=positions, caches=caches, attend=attend)[:, -1]  # (N, width)
+    next_position = prompt_mask.sum(-1) if padded else None  # (N,)
+
+    for t in range(room):
+        logits = model.logits(hidden).float()
+        logits[:, banned] = -torch.inf
+        policy = logits.log_softmax(-1)  # (live, V)
+        if not bool(torch.isfinite(policy.max(-1).values).all()):
+            raise ValueError(f"sampling: the model gives probabilities that are not finite at token {t}: its weights are damaged")
+        behaviour = policy if sampling.plain else truncate(
+            logits, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p
+        ).log_softmax(-1)
+        chosen = draw(behaviour, uniform[rows, t])  # (live,)
+        finished = ended[rows]
+        going = ~finished
+        tokens[rows[going], t] = chosen[going]
+        mask[rows, t] = going
+        pick = chosen.unsqueeze(1)
+        logp_old[rows, t] = torch.where(going, policy.gather(1, pick).squeeze(1), 0.0)
+        logp_sampled[rows, t] = torch.where(going, behaviour.gather(1, pick).squeeze(1), 0.0)
+        row_entropy = -torch.where(policy > -torch.inf, policy.exp() * policy, 0.0).sum(-1)
+        entropy[rows, t] = torch.where(going, row_entropy, 0.0)
+        if sampling.end_token:
+            ended[rows] = finished | (chosen == tokenizer.eos_id)
+            if t % COMPACT_EVERY == COMPACT_EVERY - 1:
+                keep = ~ended[rows]
+                n_keep = int(keep.sum())
+                if n_keep == 0:
+                    break
+                if n_keep <= (1 - COMPACT_SHARE) * len(rows):
+                    index = keep.nonzero().squeeze(1)
+                    rows, chosen, live_mask = rows[index], chosen[index], live_mask[index]
+                    used = width + t
+                    caches = [_keep_rows(k, v, index, used, width + room) for k, v in caches]
+                    next_position = next_position[index] if padded else None
+        if t == room - 1:
+            break
+        step_attend = None
+        if padded:
+            step_attend = torch.cat([live_mask, live_mask.new_ones((len(rows), t + 1))], dim=1)[:, None, None, :]
+        hidden = model(
+            chosen.unsqueeze(1),
+            positions=(next_position + t).unsqueeze(1) if padded else None,
+            caches=caches,
+            start=width + t,
+            attend=step_attend,
+        )[:, -1]
+
+    if was_training:
+        model.train()
+    if not sampling.end_token:
+        ended[:] = True
+    longest = max(1, int(mask.sum(-1).max()))
+    tokens, mask = tokens[:, :longest], mask[:, :longest]
+    if group is None:
+        order = {p: i for i, p in enumerate(dict.fromkeys(prompts))}
+        group = torch.tensor([order[p] for p in prompts], dtype=torch.int64)
+    lengths = mask.sum(-1).tolist()
+    text = [tokenizer.decode(row[:length]) for row, length in zip(tokens.tolist(), lengths, strict=True)]
+    return Rollouts(
+        prompt_tokens=prompt_tokens.clone(),
+        prompt_mask=prompt_mask.clone(),
+        tokens=tokens.clone(),
+        mask=mask.clone(),
+        logp_old=logp_old[:, :longest].clone(),
+        logp_sampled=logp_sampled[:, :longest].clone(),
+        entropy=entropy[:, :longest].clone(),
+        group=group.to(device),
+        prompt_id=(group if prompt_id is None else prompt_id).to(device),
+        text=text,
+        prompt=list(prompts),
+        ended=ended.clone(),
+    )
+
+
+def _keep_rows(keys: Tensor, values: Tensor, index: Tensor, used: int, room: int) -> tuple[Tensor, Tensor]:
+    """Return caches that hold only the rows of ``index``; only the ``used`` positions are copied."""
+    new = []
+    for cache in (keys, values):
+        smaller = cache.new_empty((len(index), cache.shape[1], room, cache.shape[3]))
+        smaller[:, :, :used] = cache[:, :, :used].index_select(0, index)
+        new.append(smaller)
+    return new[0], new[1]

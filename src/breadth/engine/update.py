@@ -1,0 +1,174 @@
+"""One batch of rollouts to new weights, or to a refusal that names the rollouts which caused it.
+
+Micro-batches are sorted by length and normalised by the whole batch: their number changes memory, not the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from breadth.engine.gpt import GPT
+from breadth.engine.policy import completion_logp, micro_batches
+from breadth.records import Rollouts
+
+if TYPE_CHECKING:
+    from breadth.objectives.composition import Objective
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """What an update did. ``refused`` is None, or the reason why the weights were left alone."""
+
+    stats: Mapping[str, float]
+    refused: str | None = None
+    rows: tuple[int, ...] = ()  # rollouts that caused a refusal
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rollouts with everything that a loss may ask for, (N, ...) each."""
+
+    rollouts: Rollouts
+    advantage: Tensor | None  # (N,); None for objectives of the family "group"
+    streams: Mapping[str, Any] = field(default_factory=dict)
+    logp_ref: Tensor | None = None  # (N, T)
+
+    def select(self, rows: Tensor, width: int) -> dict[str, Any]:
+        """Return the keyword arguments of ``Objective.loss`` for some rows, cut to ``width`` tokens."""
+        r = self.rollouts
+        n = len(r.text)
+        chosen: dict[str, Any] = {
+            name: value[rows] for name, value in self.streams.items() if isinstance(value, Tensor) and value.shape[:1] == (n,) and value.dim() == 1
+        }
+        chosen["logp_old"] = r.logp_old[rows, :width]
+        chosen["mask"] = r.mask[rows, :width]
+        if self.advantage is not None:
+            chosen["advantage"] = self.advantage[rows]
+        if self.logp_ref is not None:
+            chosen["logp_ref"] = self.logp_ref[rows, :width]
+        return chosen
+
+
+def split_minibatches(group: Tensor, n_parts: int, *, whole_groups: bool, generator: torch.Generator) -> list[Tensor]:
+    """Return the rows of each minibatch, at random; whole groups stay together where the loss couples their members."""
+    n = len(group)
+    if n_parts == 1:
+        return [torch.arange(n, device=group.device)]
+    if whole_groups:
+        labels = group.unique()
+        if n_parts > len(labels):
+            raise ValueError(
+                f"train.minibatches = {n_parts}, but this objective couples the members of a group and a step has {len(labels)} "
+                "groups: use at most that many minibatches, or more prompts"
+            )
+        order = labels[torch.randperm(len(labels), generator=generator).to(labels.device)]
+        return [torch.isin(group, part).nonzero().squeeze(1) for part in order.tensor_split(n_parts)]
+    return list(torch.randperm(n, generator=generator).to(group.device).tensor_split(n_parts))
+
+
+def update(
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    batch: Batch,
+    rows: Tensor,
+    *,
+    banned: list[int],
+    micro_batch: int,
+    clip_norm: float,
+) -> UpdateResult:
+    """Take one optimiser step on the rows of a minibatch.
+
+    Parameters
+    ----------
+    rows : (n,) int64
+        The rollouts of this minibatch.
+    clip_norm : float
+        Gradients are scaled down to at most this Euclidean norm.
+
+    Returns
+    -------
+    UpdateResult
+        With ``loss``, ``grad_norm`` (before clipping) and what the objective logs. Where the loss or a gradient is not finite,
+        nothing is changed and the rollouts that caused it are named.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    mask, lengths = batch.rollouts.mask[rows], batch.rollouts.mask.sum(-1)[rows]
+    whole = batch.select(rows, batch.rollouts.mask.shape[1])
+    denominator = objective.denominator(**{k: v for k, v in whole.items() if k in ("mask", "group", "reward", "scored")})
+    coupled = {}
+    if objective.family == "group" and len(rows) > micro_batch:
+        coupled = _group_means(model, objective, batch, rows, banned=banned, micro_batch=micro_batch)
+    total = 0.0
+    stats: dict[str, float] = {}
+    for part in micro_batches(lengths, micro_batch):
+        index = rows[part]
+        logp, entropy = completion_logp(model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs)
+        arguments = batch.select(index, logp.shape[1])
+        arguments.update({name: values[part] for name, values in coupled.items()})
+        if entropy is not None:
+            arguments["entropy"] = entropy
+        loss = objective.loss(logp=logp, denominator=denominator, **arguments)
+        if not bool(torch.isfinite(loss.value)):
+            bad = index[~torch.isfinite(loss.matrix.detach().reshape(len(index), -1)).all(-1)].tolist()
+            optimizer.zero_grad(set_to_none=True)
+            return UpdateResult({"loss": float("nan")}, _reason("the loss", bad, batch), tuple(bad))
+        loss.value.backward()
+        total += float(loss.value.detach())
+        share = len(index) / len(rows)
+        for name, value in loss.stats.items():
+            stats[name] = stats.get(name, 0.0) + share * value
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    if not bool(torch.isfinite(norm)):
+        optimizer.zero_grad(set_to_none=True)
+        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled)
+        return UpdateResult({"loss": total, "grad_norm": float("nan")}, _reason("the gradient", bad, batch), tuple(bad))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    del mask
+    return UpdateResult({"loss": total, "grad_norm": float(norm), **stats})
+
+
+def _group_means(
+    model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, banned: list[int], micro_batch: int
+) -> dict[str, Tensor]:
+    """Return what couples the members of a group, from a first pass without gradient over the whole minibatch."""
+    seq_logp = torch.zeros(len(rows), device=rows.device)
+    lengths = batch.rollouts.mask.sum(-1)[rows]
+    with torch.no_grad():
+        for part in micro_batches(lengths, micro_batch):
+            logp, _ = completion_logp(model, batch.rollouts, rows[part], banned=banned)
+            seq_logp[part] = logp.sum(-1)
+    whole = batch.select(rows, batch.rollouts.mask.shape[1])
+    return objective.couple(seq_logp=seq_logp, **whole)
+
+
+def _rows_with_bad_gradient(
+    model: GPT, objective: Objective, batch: Batch, rows: Tensor, denominator: Any, banned: list[int], coupled: Mapping[str, Tensor]
+) -> list[int]:
+    """Return the rollouts whose own gradient is not finite, one backward pass each; only called after a failure."""
+    bad = []
+    for k, row in enumerate(rows.tolist()):
+        index = rows[k : k + 1]
+        logp, entropy = completion_logp(model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs)
+        arguments = batch.select(index, logp.shape[1])
+        arguments.update({name: values[k : k + 1] for name, values in coupled.items()})
+        if entropy is not None:
+            arguments["entropy"] = entropy
+        objective.loss(logp=logp, denominator=denominator, **arguments).value.backward()
+        if any(p.grad is not None and not bool(torch.isfinite(p.grad).all()) for p in model.parameters()):
+            bad.append(row)
+        model.zero_grad(set_to_none=True)
+    return bad
+
+
+def _reason(what: str, bad: list[int], batch: Batch) -> str:
+    if not bad:
+        return f"{what} is not finite, though every rollout's own is: the weights are at fault"
+    shown = "; ".join(f"rollout {i}: {batch.rollouts.text[i][:60]!r}" for i in bad[:3])
+    return f"{what} is not finite because of {len(bad)} of {len(batch.rollouts.text)} rollouts ({shown})"

@@ -1,0 +1,99 @@
+"""Where a study comes from: code, command, seeds, versions, the prior, seconds, and every setting by its dotted name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from breadth.experiments.evidence import Evidence
+from breadth.experiments.notation import DASH, Shown, duration, plural, shown
+
+
+def provenance(evidence: Evidence) -> dict[str, Any]:
+    """Return the tables of facts: ``study``, ``prior``, ``seconds``, ``settings``, each a list of (name, text or Shown)."""
+    summary = evidence.summary
+    seeds = sorted({run.seed for run in evidence.runs})
+    facts: list[tuple[str, Any]] = [
+        ("study", _text(summary.get("study"))),
+        ("command", _text(summary.get("command"))),
+        ("commit", _text(summary.get("commit"), "not in a git work tree")),
+        ("breadth", _text(summary.get("breadth"))),
+        ("seeds", ", ".join(map(str, seeds)) or DASH),
+        ("versions", _text(", ".join(f"{k} {v}" for k, v in sorted(_versions(evidence).items())), "no run recorded them")),
+    ]
+    return {
+        "study": facts,
+        "prior": _prior(evidence, summary.get("prior") or {}),
+        "seconds": [(name, duration(value)) for name, value in (summary.get("seconds") or {}).items()],
+        "warnings": _warnings(evidence),
+        "settings": flat(summary.get("settings") or {}),
+    }
+
+
+def _text(value: Any, reason: str = "not recorded") -> Any:
+    return str(value) if value else Shown(DASH, reason=reason)
+
+
+def _prior(evidence: Evidence, prior: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if not prior:
+        return []
+    cached = {True: "from the cache", False: "trained in this study"}.get(prior.get("from_cache"), DASH)
+    parameters = prior.get("parameters")
+    facts = [
+        ("hash", _text(prior.get("hash"))),
+        ("origin", cached),
+        ("training", duration(prior.get("seconds"))),
+        ("parameters", plural(parameters, "parameter") if parameters else DASH),
+    ]
+    letters = {"quality": "R", "diversity": "D", "entropy": "H"}
+    return facts + [(letter, shown(prior.get(evidence.metric(role)))) for role, letter in letters.items()]
+
+
+def _versions(evidence: Evidence) -> Mapping[str, Any]:
+    """Return the versions that the summary holds, else those of the first run that recorded some."""
+    found = evidence.summary.get("versions")
+    recorded = (event["versions"] for run in evidence.runs for event in run.events if isinstance(event.get("versions"), dict))
+    return found or next(recorded, {})
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    """Return what the runs warned of, each once, with how many runs said it."""
+    said: dict[str, set[str]] = {}
+    for run in evidence.runs:
+        for event in run.events:
+            if event.get("warning"):
+                said.setdefault(str(event["warning"]), set()).add(run.path)
+    return [f"{text} ({plural(len(runs), 'run')})" for text, runs in said.items()]
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as (dotted name, text).
+
+    Examples
+    --------
+    >>> flat({"task": {"name": "circle", "edges": 6}, "seeds": [0, 1]})
+    [('task.name', 'circle'), ('task.edges', '6'), ('seeds', '[0, 1]')]
+    """
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            rows += flat(value, f"{name}.")
+        else:
+            rows.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)))
+    return rows
+
+
+def settings_by_objective(evidence: Evidence) -> dict[str, Any]:
+    """Return the objectives' settings side by side, those that differ first: ``{"names", "rows": [(name, [text], differs)]}``."""
+    by_label = {label: dict(flat(o.get("settings") or {})) for label, o in evidence.summary["objectives"].items()}
+    names = list(dict.fromkeys(name for settings in by_label.values() for name in settings))
+    rows = [(name, [settings.get(name, DASH) for settings in by_label.values()]) for name in names]
+    marked = [(name, values, len(set(values)) > 1) for name, values in rows]
+    sources = [(evidence.names[label], str(o.get("source") or "")) for label, o in evidence.summary["objectives"].items()]
+    return {
+        "names": [evidence.names[label] for label in by_label],
+        "rows": sorted(marked, key=lambda row: not row[2]),
+        "sources": [(name, source) for name, source in sources if source],
+    }

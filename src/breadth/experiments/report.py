@@ -1,0 +1,271 @@
+"""One self-contained page about a study: opens offline, loads nothing, and treats every text in it as hostile.
+
+A section is a function that turns the evidence into the words of its template, and a line in ``SECTIONS``. The page carries a
+content security policy that lets only its own scripts run (by their hashes) and nothing be fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from breadth.experiments import headlines
+from breadth.experiments.evidence import Evidence, plain, read_evidence
+from breadth.experiments.examples import Picture, PictureBook, galleries
+from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, number, plural, shown, significant
+from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, theme_colours, training_figure
+from breadth.experiments.provenance import provenance, settings_by_objective
+from breadth.experiments.table import LAWS, baseline, matched_qualities, result_rows
+from breadth.ledger.rows import write_atomic
+
+MOST_ROWS = 12_000  # of the table of all numbers: about 1 MB of the page
+NUMBER_COLUMNS = ("objective", "seed", "step", "metric", "value", "error", "n", "n_unscored", "unit", "checkpoint", "row")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page: ``templates/sections/<id>.html.j2`` with what ``build`` returns; None leaves it out."""
+
+    id: str
+    name: str  # in the page's contents
+    build: Callable[[Evidence, PictureBook], dict[str, Any] | None]
+
+
+def build_report(
+    study_folder: Path, summary: Mapping[str, Any], *, out: Path, picture: Picture | None = None
+) -> Path:
+    """Write a study's report and return its path.
+
+    Parameters
+    ----------
+    study_folder : Path
+        Holds the runs that the summary names (``docs/formats.md``). What a run did not write is left out and said.
+    summary : mapping
+        The study's ``summary.json``.
+    out : Path
+        The HTML file to write, in one piece; its folder is made.
+    picture : callable, optional
+        ``picture(text)`` gives an SVG drawing of an answer, or None: a task's own ``picture``.
+
+    Raises
+    ------
+    LedgerError
+        Where a file of rows is damaged; names file and line.
+    """
+    evidence = read_evidence(Path(study_folder), summary)
+    book = PictureBook(picture)
+    parts = [(section, section.build(evidence, book)) for section in SECTIONS]
+    page = _render(evidence, [(section, words) for section, words in parts if words is not None], book)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(out, page.encode("utf-8", errors="replace"))
+    return out
+
+
+def overview(evidence: Evidence, _: PictureBook) -> dict[str, Any]:
+    """The short table of results, per objective and per seed."""
+    summary = evidence.summary
+    rows = result_rows(summary)
+    reference = baseline(summary)
+    return {
+        "title": "What each objective paid",
+        "rows": rows,
+        "qualities": [number(q) for q in matched_qualities(summary)],
+        "baseline": evidence.names.get(reference, reference) if reference else None,
+        "seeds": [_seed_row(evidence, label, run) for label, o in summary["objectives"].items() for run in o.get("runs") or ()],
+        "task": summary.get("task") or {},
+    }
+
+
+def _seed_row(evidence: Evidence, label: str, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's final numbers, each with the words that find its ledger row."""
+    final = run.get("final") or {}
+    numbers = []
+    for role in ("quality", "diversity", "entropy"):
+        metric = evidence.metric(role)
+        cell = shown(final.get(metric), reason="" if run.get("complete") else "the run is not complete")
+        words = f"objective={label} seed={run['seed']} step={final.get('step')} metric={metric}"
+        numbers.append(Shown(cell.text, cell.interval, cell.plus_minus, cell.value, cell.reason, words))
+    matched = {round(row["quality"], 6): row for row in run.get("at_quality") or ()}
+    at = [
+        shown((matched.get(q) or {}).get("diversity"), reason=(matched.get(q) or {}).get("reason") or "not reached")
+        for q in matched_qualities(evidence.summary)
+    ]
+    state = f"{run.get('steps', 0):,}" if run.get("complete") else f"{run.get('steps', 0):,}, not complete"
+    return {
+        "name": evidence.names[label],
+        "seed": run["seed"],
+        "state": state,
+        "numbers": numbers,
+        "at": at,
+        "seconds": duration(run.get("seconds")),
+    }
+
+
+def _figure_section(draw: Callable[[Evidence], Figure], title: Callable[[Evidence], str]) -> Callable[..., dict[str, Any] | None]:
+    """Return a section of one figure; it is left out where the evidence holds nothing to draw."""
+
+    def build(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
+        figure = draw(evidence)
+        return {"title": title(evidence), "figure": figure} if figure.data else None
+
+    return build
+
+
+def fits(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
+    """Every fitted law, pooled and per seed, with what the composed law predicts."""
+    rows = []
+    for label, entry in evidence.summary["objectives"].items():
+        sources = [("all seeds", entry), *((f"seed {run['seed']}", run) for run in entry.get("runs") or ())]
+        for scope, source in sources:
+            for law, fit in (source.get("fits") or {}).items():
+                if fit:
+                    rows.append({"name": evidence.names[label], "scope": scope, "law": LAWS.get(law, law), **_fit_cells(fit)})
+            if source.get("composition"):
+                rows.append({"name": evidence.names[label], "scope": scope, "law": "R–D", **_composition_cells(source)})
+    return {"title": "The fits in numbers", "rows": rows} if rows else None
+
+
+def _fit_cells(fit: Mapping[str, Any]) -> dict[str, Any]:
+    estimates = fit.get("params") or {}
+    return {
+        "form": fit["formula"],
+        "params": [shown(estimates[k], write=significant) if k in estimates else None for k in ("a", "b", "c")],
+        "r_max": None,
+        "r2": number(fit.get("r2")),
+        "rmse": number(fit.get("rmse")),
+        "rmse_x": number(fit.get("rmse_x")),
+        "n": f"{fit.get('n', 0)} ({number(fit.get('n_effective'), 1)})",
+        "verdict": fit["verdict"],
+        "reason": fit.get("reason") or "",
+    }
+
+
+def _composition_cells(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of the law that R(H) and H(D) imply, to be read beside the direct R–D fit."""
+    composed = source["composition"]
+    return {
+        "form": "composed: R(H) of H(D)",
+        "params": [Shown(significant(composed.get(k)), value=composed.get(k)) for k in ("a", "b", "c")],
+        "r_max": Shown(significant(composed.get("r_max")), value=composed.get("r_max")),
+        "r2": "",
+        "rmse": "",
+        "rmse_x": "",
+        "n": "",
+        "verdict": None,
+        "reason": composed.get("note") or "",
+    }
+
+
+def comparisons(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
+    """Every comparison as a sentence, with its value and verdict."""
+    rows = [
+        {
+            **row,
+            "name_a": evidence.names.get(row["a"], row["a"]),
+            "name_b": evidence.names.get(row["b"], row["b"]),
+            "shown": shown(row, reason=row["sentence"]),
+            "margin": number(row.get("margin")),
+        }
+        for row in evidence.summary.get("comparisons", ())
+    ]
+    return {"title": headlines.of_comparisons(evidence.summary, evidence.names), "rows": rows} if rows else None
+
+
+def examples(evidence: Evidence, book: PictureBook) -> dict[str, Any] | None:
+    """The samples of every run's last checkpoint."""
+    shelves = galleries(evidence, book)
+    title = "What the policies wrote at their last checkpoint"
+    return {"title": title, "galleries": shelves, "n_left_out": book.n_left_out} if shelves else None
+
+
+def settings(evidence: Evidence, _: PictureBook) -> dict[str, Any]:
+    """Where the study comes from and how it was set."""
+    return {"title": "Settings and provenance", **provenance(evidence), "by_objective": settings_by_objective(evidence)}
+
+
+def numbers(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
+    """Every ledger row; of a very large study every k-th checkpoint, which is said."""
+    rows = [
+        [run.label, run.seed, *(row.get(c) for c in NUMBER_COLUMNS[2:-1]), f"{run.path}/ledger.jsonl:{row['line']}"]
+        for run in evidence.runs
+        for row in run.rows
+    ]
+    if not rows:
+        return None
+    stride = -(-len(rows) // MOST_ROWS)
+    steps = sorted({row[2] for row in rows})
+    kept = set(steps[::-1][::stride])  # counted from the end, so that the last checkpoint stays
+    return {
+        "title": headlines.of_numbers(evidence),
+        "table": {"columns": NUMBER_COLUMNS, "rows": [row for row in rows if row[2] in kept]},
+        "stride": stride,
+        "n": len(rows),
+    }
+
+
+SECTIONS = (
+    Section("overview", "Results", overview),
+    Section("steps", "Over training", _figure_section(steps_figure, lambda e: headlines.of_steps(result_rows(e.summary)))),
+    Section("frontier", "Frontier", _figure_section(frontier_figure, lambda e: headlines.of_frontier(e.summary, result_rows(e.summary)))),
+    Section("comparisons", "Comparisons", comparisons),
+    Section("laws", "Laws", _figure_section(laws_figure, lambda e: headlines.of_laws(result_rows(e.summary)))),
+    Section("fits", "Fits", fits),
+    Section("examples", "Examples", examples),
+    Section("training", "Training", _figure_section(training_figure, lambda _: "What was logged while training")),
+    Section("settings", "Settings", settings),
+    Section("numbers", "All numbers", numbers),
+)
+
+
+def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], book: PictureBook) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    loader = PackageLoader("breadth.experiments", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["embed"] = lambda value: Markup(embed(value))
+    environment.filters["plural"] = plural
+    environment.filters["number"] = number
+    scripts = [get_plotlyjs(), loader.get_source(environment, "report.js")[0]]
+    for script in scripts:
+        if "</script" in script.lower() or "<!--" in script:
+            raise ValueError("report: a script of the page holds '</script' or '<!--', which would end or hide it inside HTML")
+    return environment.get_template("report.html.j2").render(
+        summary=evidence.summary,
+        names=evidence.names,
+        parts=parts,
+        policy=_policy(scripts),
+        scripts=[Markup(script) for script in scripts],
+        style=Markup(loader.get_source(environment, "report.css")[0]),
+        themes={"light": theme_colours(False), "dark": theme_colours(True)},
+        pictures=book.pictures,
+        verdicts=VERDICTS,
+        dash=DASH,
+        n_seeds=len({run.seed for run in evidence.runs}),
+        seconds=duration((evidence.summary.get("seconds") or {}).get("total")),
+    )
+
+
+def embed(value: Any) -> str:
+    """Return JSON that may stand inside a ``<script>`` element: no character of it can end the element or begin a tag.
+
+    Examples
+    --------
+    >>> embed(["</script>"])
+    '["\\\\u003c/script\\\\u003e"]'
+    """
+    text = json.dumps(plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(scripts: list[str]) -> str:
+    """Return the content security policy: these scripts by their hashes, pictures from the page itself, nothing fetched."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"

@@ -1,0 +1,283 @@
+"""Molecules to pre-train on: from a file, a hub data set or nothing at all, cleaned once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import platformdirs
+
+from breadth.tasks.corpus_cleaning import UNPARSABLE, Cleaner, CorpusReport
+from breadth.tasks.corpus_files import Row, read_rows
+from breadth.tasks.smiles import quiet_rdkit, require_rdkit
+
+VERSION = 1  # of the cleaning rules; part of the cache's key
+VALID_EVERY = 50  # 2 % of the molecules, by hash, are kept out of training
+_VALID_NAMES = {"valid", "validation", "val", "dev"}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A clean set of molecules: canonical, distinct, short enough, in two splits, with the report of how it came about."""
+
+    train: list[str]
+    valid: list[str]
+    report: CorpusReport
+
+    @property
+    def tokens(self) -> list[str]:
+        """All tokens of both splits, sorted."""
+        return self.report.tokens
+
+    def split(self, name: str) -> list[str]:
+        """Return the molecules of ``"train"`` or ``"valid"``.
+
+        Raises
+        ------
+        ValueError
+            Another name, or a split without a molecule.
+        """
+        if name not in ("train", "valid"):
+            raise ValueError(f"split: expected 'train' or 'valid', got {name!r}")
+        rows = self.train if name == "train" else self.valid
+        if not rows:
+            raise ValueError(f"corpus {self.report.source}: the split {name!r} is empty ({self.report.n_lines} lines read)")
+        return rows
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: ``BREADTH_CACHE`` where it is set, else the platform's own."""
+    return Path(os.environ.get("BREADTH_CACHE") or platformdirs.user_cache_dir("breadth"))
+
+
+def load_corpus(
+    source: str | os.PathLike | None = None,
+    *,
+    isomeric: bool = False,
+    max_tokens: int = 99,
+    limit: int | None = None,
+    column: str | None = None,
+    canonical: bool = False,
+    bad_share: float = 0.05,
+    fragments: str = "drop",
+    n_grafts: int = 60_000,
+    cache: bool = True,
+) -> Corpus:
+    """Return the clean corpus of a file, a hub data set or the zero-data default.
+
+    Each line is parsed by RDKit and written in its canonical form; dropped are empty and unparsable lines, duplicates,
+    several fragments, isotopes, elements outside B C N O F P S Cl Br I, molecules that are too long, and tokens that fewer
+    than one molecule in 20,000 has. A column ``split`` of the file is followed (train, valid; test is left out); elsewhere
+    one molecule in 50 is valid: those whose SHA-1, first 8 hex digits, divides by 50.
+
+    Parameters
+    ----------
+    source : str, path or None
+        See :func:`breadth.tasks.corpus_files.read_rows`; None or ``"default"``: molecules inside the RDKit wheel, and
+        grafts of their fragments.
+    isomeric : bool
+        Keep stereo marks.
+    max_tokens : int
+        Longest molecule in tokens, without the end token.
+    limit : int, optional
+        Read only this many lines: those with the smallest SHA-1, so a sorted file gives a fair sample.
+    column : str, optional
+        Column of the SMILES where its name is not a usual one.
+    canonical : bool
+        True: trust that the lines are canonical. About 2,000 of them, evenly spaced, are parsed, the others only split into
+        tokens (thirty times faster); the report says so.
+    bad_share : float
+        Largest share of unparsable lines, of those that are not empty.
+    fragments : {"drop", "largest"}
+        Lines with several fragments (salts): drop them, or keep the fragment with most heavy atoms.
+    n_grafts : int
+        Grafts in the zero-data default.
+    cache : bool
+        Keep the result in the user's cache folder, under the SHA-256 of the file and the settings.
+
+    Raises
+    ------
+    ValueError
+        No molecule is left; more than ``bad_share`` of the lines cannot be parsed; the file is damaged or binary;
+        ``canonical`` is not true.
+    FileNotFoundError, ImportError
+        No such file; RDKit (or, for a hub data set, ``datasets``) is absent.
+
+    Source: the cleaning of the published ChEMBL priors (Segler et al. 2018; Olivecrona et al. 2017). Departures: none.
+    """
+    require_rdkit()
+    if fragments not in ("drop", "largest"):
+        raise ValueError(f"fragments: expected 'drop' or 'largest', got {fragments!r}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit: expected at least 1 line, got {limit}")
+    if source is None or str(source) == "default":
+        return _default(n_grafts, limit, isomeric, max_tokens, cache)
+    settings = {
+        "isomeric": isomeric, "max_tokens": max_tokens, "limit": limit, "column": column, "canonical": canonical,
+        "bad_share": bad_share, "fragments": fragments,
+    }  # fmt: skip
+    digest = file_sha256(source) if Path(source).expanduser().is_file() else ""
+    place = _place({**settings, "sha256": digest}) if cache and digest else None
+    if place is not None and (kept := _read_cache(place, str(source))) is not None:
+        return kept
+    rows = _limited(list(read_rows(source, column=column)), limit)
+    corpus = clean_rows(
+        rows, source=str(source), sha256=digest, isomeric=isomeric, max_tokens=max_tokens, canonical=canonical,
+        bad_share=bad_share, fragments=fragments,
+    )  # fmt: skip
+    if place is not None:
+        _write_cache(place, corpus)
+    return corpus
+
+
+def clean_rows(
+    rows: Sequence[Row],
+    *,
+    source: str,
+    sha256: str = "",
+    isomeric: bool = False,
+    max_tokens: int = 99,
+    canonical: bool = False,
+    bad_share: float = 0.05,
+    fragments: str = "drop",
+) -> Corpus:
+    """Return the clean corpus of rows; arguments and errors as in :func:`load_corpus`."""
+    cleaner = Cleaner(isomeric, max_tokens, canonical, fragments)
+    with quiet_rdkit() as messages:
+        try:
+            cleaner.clean(rows)
+        except ValueError as error:
+            raise ValueError(f"corpus {source}: {error}") from error
+    _refuse(cleaner, rows, source, bad_share)
+    cleaner.drop_rare_tokens()
+    train, valid = _split(cleaner)
+    n = len(cleaner.molecules)
+    if not n:
+        raise ValueError(f"corpus {source}: no molecule is left of {len(rows):,} lines ({_counts(cleaner)})")
+    every = f"every one of the {cleaner.n_parsed:,} lines was parsed"
+    some = f"canonical=True: {cleaner.n_parsed:,} of {len(rows):,} lines were parsed, the others only split into tokens"
+    report = CorpusReport(
+        source=source,
+        sha256=sha256,
+        n_lines=len(rows),
+        n_train=len(train),
+        n_valid=len(valid),
+        checked=some if canonical else every,
+        dropped=dict(cleaner.dropped),
+        examples=cleaner.examples,
+        tokens=cleaner.tokens(),
+        length_mean=cleaner.n_tokens / n,
+        length_max=cleaner.longest,
+        n_rdkit_messages=messages.n,
+    )
+    return Corpus(train, valid, report)
+
+
+def _refuse(cleaner: Cleaner, rows: Sequence[Row], source: str, bad_share: float) -> None:
+    n = len(rows) - cleaner.dropped["empty line"]
+    if n <= 0:
+        raise ValueError(f"corpus {source}: expected molecules, got no line with text ({len(rows):,} lines)")
+    bad = cleaner.dropped[UNPARSABLE]
+    if bad > bad_share * n:
+        shown = "; ".join(f"line {line}: {text[:80]!r}" for line, text in cleaner.examples[UNPARSABLE])
+        raise ValueError(
+            f"corpus {source}: {bad:,} of {n:,} lines ({bad / n:.1%}) are not SMILES that RDKit can parse, more than "
+            f"bad_share={bad_share:.1%}. The first: {shown}. Mend the file, name its column with column=..., or raise bad_share"
+        )
+
+
+def _counts(cleaner: Cleaner) -> str:
+    return ", ".join(f"{reason}: {n:,}" for reason, n in cleaner.dropped.most_common()) or "nothing was read"
+
+
+def _split(cleaner: Cleaner) -> tuple[list[str], list[str]]:
+    train, valid, tests = [], [], []
+    for text, row in cleaner.molecules.items():
+        name = row.split.lower()
+        if name == "test":
+            tests.append(text)
+        elif name in _VALID_NAMES or (name != "train" and int(_sha1(text)[:8], 16) % VALID_EVERY == 0):
+            valid.append(text)
+        else:
+            train.append(text)
+    for text in tests:
+        cleaner.drop(cleaner.molecules.pop(text), "of the file's test split")
+    if not valid and len(train) > 1:  # a very small set: take the molecule with the smallest hash
+        valid.append(min(train, key=_sha1))
+        train.remove(valid[0])
+    return train, valid
+
+
+def _sha1(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _limited(rows: list[Row], limit: int | None) -> list[Row]:
+    if limit is None or limit >= len(rows):
+        return rows
+    return sorted(sorted(rows, key=lambda row: _sha1(row.text))[:limit])
+
+
+def _default(n_grafts: int, limit: int | None, isomeric: bool, max_tokens: int, cache: bool) -> Corpus:
+    from breadth.tasks.brics import wheel_and_grafts
+
+    settings = {"n_grafts": n_grafts, "limit": limit, "isomeric": isomeric, "max_tokens": max_tokens}
+    place = _place({**settings, "source": "default"}) if cache else None
+    source = f"zero-data default (molecules of the RDKit wheel and {n_grafts:,} grafts)"
+    if place is not None and (kept := _read_cache(place, source)) is not None:
+        return kept
+    rows = wheel_and_grafts(n_grafts=n_grafts, limit=limit)
+    # bad_share 1: the wheel's own files hold some lines that RDKit refuses on purpose, and nobody could mend them.
+    corpus = clean_rows(rows, source=source, isomeric=isomeric, max_tokens=max_tokens, bad_share=1.0, fragments="largest")
+    if place is not None:
+        _write_cache(place, corpus)
+    return corpus
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with Path(path).expanduser().open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _place(settings: dict) -> Path:
+    from rdkit import rdBase
+
+    text = json.dumps({**settings, "version": VERSION, "rdkit": rdBase.rdkitVersion}, sort_keys=True)
+    return cache_folder() / "corpora" / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.parquet"
+
+
+def _read_cache(place: Path, source: str) -> Corpus | None:
+    import pyarrow
+    import pyarrow.parquet
+
+    if not place.is_file():
+        return None
+    try:
+        table = pyarrow.parquet.read_table(place)
+        report = json.loads(table.schema.metadata[b"report"])
+    except (pyarrow.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        return None  # a damaged cache is made again
+    report["examples"] = {reason: [tuple(e) for e in shown] for reason, shown in report["examples"].items()}
+    smiles = table.column("smiles").to_pylist()
+    n_train = report["n_train"]  # train stands first
+    return Corpus(smiles[:n_train], smiles[n_train:], CorpusReport(**{**report, "source": source}))
+
+
+def _write_cache(place: Path, corpus: Corpus) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    report = json.dumps(asdict(corpus.report))
+    table = pyarrow.table({"smiles": corpus.train + corpus.valid}).replace_schema_metadata({"report": report})
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.stem, delete=False) as handle:
+        pyarrow.parquet.write_table(table, handle, compression="zstd")
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(handle.name, place)
