@@ -129,7 +129,7 @@ def leave_one_out(reward: Tensor, group: Tensor, *, scored: Tensor | None = None
 def scale_by_batch_deviation(
     values: Tensor, group: Tensor, *, scored: Tensor | None = None, eps: float = 1e-8
 ) -> Tensor:
-    """Return advantages divided by their deviation over the scored rollouts of the batch (sample deviation + eps), (N,).
+    """Return A_i / (σ_batch + eps), (N,), with σ_batch the sample deviation over the scored rollouts of the batch.
 
     The mean is not removed. Fewer than two scored rollouts, or all advantages equal to 0, are returned as they are.
 

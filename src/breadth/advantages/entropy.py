@@ -67,7 +67,7 @@ def centred_term(
 ) -> Tensor:
     """Return −(s_i − mean of s over those who take part), (N,), detached; 0 for those who do not.
 
-    Sums to 0 in every group, does not change if a constant is added to every s, and is 0 where fewer than two take part.
+    Sums to 0 in every group, does not change if a constant is added to every s, is 0 where fewer than two take part.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def centred_term(
             raise ValueError("length_norm='per_token' needs the stream `length` (N,) int64")
         value = value / length.clamp(min=1)
     members = entropy_members(group, correct=correct, scored=scored, mask=mask)
-    return -group_centre(value, group, keep=members).nan_to_num(nan=0.0)
+    return group_centre(-value, group, keep=members).nan_to_num(nan=0.0)
 
 
 def auto_weight(values: Tensor, term: Tensor, *, scored: Tensor | None = None) -> float:

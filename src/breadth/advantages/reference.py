@@ -48,9 +48,9 @@ def shape_by_reference_kl(
     ValueError
         ``beta`` is negative.
 
-    Source: Ziegler et al. 2019, arXiv 1909.08593, eq. 2; the optimum is eq. 4 of Rafailov et al. 2023, arXiv 2305.18290.
-    Departures: the term is centred in the group, a baseline that leaves the expected gradient unchanged up to the same
-    factor (n − 1)/n as the centred reward.
+    Source: Ziegler et al. 2019, arXiv 1909.08593, eq. 2; the optimum is eq. 4 of Rafailov et al. 2023, arXiv
+    2305.18290. Departures: the term is centred in the group, a baseline that leaves the expected gradient unchanged up
+    to the same factor (n − 1)/n as the centred reward.
 
     Examples
     --------

@@ -89,7 +89,7 @@ def _seed_row(evidence: Evidence, label: str, run: Mapping[str, Any]) -> dict[st
     for role in ("quality", "diversity", "entropy"):
         metric = evidence.metric(role)
         cell = shown(final.get(metric), reason="" if run.get("complete") else "the run is not complete")
-        words = f"objective={label} seed={run['seed']} step={final.get('step')} metric={metric}"
+        words = f"objective={"_".join(label.split())} seed={run["seed"]} step={final.get("step")} metric={metric}"
         numbers.append(Shown(cell.text, cell.interval, cell.plus_minus, cell.value, cell.reason, words))
     matched = {round(row["quality"], 6): row for row in run.get("at_quality") or ()}
     at = [

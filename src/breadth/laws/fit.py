@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from breadth.laws.curves import CURVES, Curve, curve_named
-from breadth.laws.projection import Projection, polish, search, solve_linear
+from breadth.laws.curves import Curve, curve_named
+from breadth.laws.prediction import percentiles, predict_band, predict_quality, predict_x
+from breadth.laws.projection import Projection, search
 from breadth.laws.resampling import Checkpoints, block_weights, effective_size, gather, lag_correlation
+from breadth.laws.rivals import best_fit, rival_gains
 from breadth.laws.verdict import Evidence, judge
 from breadth.laws.yardstick import Yardstick, lack_of_fit, monotone_spline, rank_trend, reversal_p, rounding_floor
 from breadth.records import Estimate, LawFit
 
-RIVALS = ("exponential", "linear", "power", "unit_exponential")  # the forms that compete, minus the fitted one
-_INTERVAL = (0.025, 0.975)
+__all__ = ["fit_law", "predict_band", "predict_quality", "predict_x"]
+
 _UNKNOWN = Estimate(None)
 
 
@@ -99,7 +101,7 @@ def fit_law(
     x, y = rows.x, rows.y
     if curve.needs_positive_x and x.min() < 0:
         raise ValueError(f"{x_name}: the {form} curve needs values of 0 or more, got {x.min():g}")
-    point = _best(curve, x, y)
+    point = best_fit(curve, x, y)
     spline = monotone_spline(x, y, curve.direction)
     fitted = point.beta[0] * curve.shape(x, point.theta[0], point.anchor) + point.alpha[0]
     smooth, n_smooth = (fitted, curve.n_params) if spline is None else (spline.fitted, spline.n_params)
@@ -113,7 +115,7 @@ def fit_law(
     p = None
     if spline is not None and n_effective - spline.n_params >= 1:
         p = lack_of_fit(float(point.sse[0]) + rounding_floor(y), curve.n_params, spline, x.size, n_effective)
-    rivals = _rivals(curve, point, x, y, n_effective)
+    rivals = rival_gains(curve, point, x, y, n_effective)
     verdict, why = judge(
         Evidence(
             curve=curve,
@@ -152,89 +154,6 @@ def fit_law(
         lack_of_fit_p=p,
         draws=None if draws is None else np.column_stack([draws.beta, draws.alpha, draws.theta]),
     )
-
-
-def predict_quality(fit: LawFit, x: float) -> Estimate:
-    """Return the fitted quality at x with its 95 % bootstrap interval of the curve (not of a new measurement).
-
-    All None where nothing was fitted. Outside the measured x this is an extrapolation of the formula.
-
-    Source: percentile bootstrap. Departures: none.
-
-    Examples
-    --------
-    >>> line = fit_law([3.0, 5.0, 7.0, 9.0], [1.0, 2.0, 3.0, 4.0], form="linear", n_boot=0)
-    >>> round(predict_quality(line, 2.5).value, 6)
-    6.0
-    """
-    value, low, high = predict_band(fit, [x])
-    return Estimate(_known(value[0]), _known(low[0]), _known(high[0]))
-
-
-def predict_band(fit: LawFit, x: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the fitted curve over x (m,) and its pointwise 95 % band: value, low, high, each (m,), NaN where unknown.
-
-    Source: percentile bootstrap. Departures: none.
-
-    Examples
-    --------
-    >>> line = fit_law([3.0, 5.0, 7.0, 9.0], [1.0, 2.0, 3.0, 4.0], form="linear", n_boot=0)
-    >>> predict_band(line, [1.0, 4.0])[0].round(6).tolist()
-    [3.0, 9.0]
-    """
-    grid = np.array(list(x), dtype=float)
-    nothing = np.full(grid.shape, np.nan)
-    point = _coordinates(fit)
-    if point is None:
-        return nothing, nothing, nothing
-    curve, anchor = CURVES[fit.form], point.anchor
-    value = point.beta[0] * curve.shape(grid, point.theta[0], anchor) + point.alpha[0]
-    if fit.draws is None:
-        return value, nothing, nothing
-    beta, alpha, theta = fit.draws[:, :1], fit.draws[:, 1:2], fit.draws[:, 2:]
-    low, high = np.quantile(beta * curve.shape(grid, theta, anchor) + alpha, _INTERVAL, axis=0)
-    return value, low, high
-
-
-def predict_x(fit: LawFit, quality: float) -> Estimate:
-    """Return the x (diversity or entropy) that the law leaves at a given quality, with its 95 % bootstrap interval.
-
-    x = ln((b − R)/a)/c for the exponential. None where the curve never reaches that quality at an x ≥ 0 (R above the
-    law's ceiling b − a); an end of the interval is None where more than 2.5 % of the draws never reach it. x below 0 is kept
-    when the data themselves have such x.
-
-    Source: eq. 1 and 2 of the quality-diversity law paper, solved for x. Departures: none.
-
-    Examples
-    --------
-    >>> D = np.linspace(0.1, 0.9, 20)
-    >>> fit = fit_law(1.023 - 0.0109 * np.exp(5.024 * D), D, n_boot=0)
-    >>> round(predict_x(fit, 0.95).value, 3), predict_x(fit, 1.02).value
-    (0.379, None)
-    """
-    point = _coordinates(fit)
-    if point is None:
-        return _UNKNOWN
-    curve = CURVES[fit.form]
-    least = min(0.0, min(fit.x, default=0.0))
-
-    def invert(beta: np.ndarray, alpha: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        phi = np.divide(quality - alpha, beta, out=np.full_like(beta, np.nan), where=beta != 0)
-        x = curve.shape_inverse(phi[:, None], theta, point.anchor)[:, 0]
-        return np.where(x >= least, x, np.nan)
-
-    value = _known(invert(point.beta, point.alpha, point.theta)[0])
-    if value is None or fit.draws is None:
-        return Estimate(value)
-    x = invert(fit.draws[:, 0], fit.draws[:, 1], fit.draws[:, 2:])
-    # a draw that never reaches this quality counts as below every x for a falling law, above every x for a rising one
-    falls = point.beta[0] * curve.shape_slope(np.array([value]), point.theta[0], point.anchor)[0] < 0
-    low, high = _percentiles(np.where(np.isnan(x), -np.inf if falls else np.inf, x))
-    return Estimate(value, low, high)
-
-
-def _best(curve: Curve, x: np.ndarray, y: np.ndarray, sign: int | None = None) -> Projection:
-    return polish(curve, x, y, search(curve, x, y, np.ones((1, x.size)), sign), sign)
 
 
 def _unusable(rows: Checkpoints, curve: Curve, x_name: str, y_name: str) -> str | None:
@@ -286,13 +205,14 @@ def _intervals(curve: Curve, point: Projection, draws: Projection | None) -> dic
     for name, sample in zip(curve.params, sampled, strict=True):
         sample = np.array(sample, dtype=float)
         if curve.steepness is not None:
-            # at a bound the search ended, not the data's support: beyond it a grows without limit as c falls, and back
-            lower = -np.inf if name == curve.steepness else np.inf
-            unlimited = name == curve.steepness or name != "b" or curve.name != "exponential"
-            sample[draws.at_low | np.isnan(sample)] = lower
-            if unlimited:
-                sample[draws.at_high] = -lower
-        known[name] = Estimate(known[name].value, *_percentiles(sample))
+            # at a bound the search ended, not the data's support: as c falls to nothing a and b grow without limit,
+            # as c grows a vanishes
+            sample[draws.at_low | np.isnan(sample)] = -np.inf if name == curve.steepness else np.inf
+            if name == curve.steepness:
+                sample[draws.at_high] = np.inf
+            elif curve.intercept and name == curve.params[0]:
+                sample[draws.at_high] = -np.inf
+        known[name] = Estimate(known[name].value, *percentiles(sample))
     return known
 
 
@@ -300,61 +220,6 @@ def _known_param(curve: Curve, name: str, value: float) -> float | None:
     # exp(-c·x) may leave the range of floats for a steep c; then the formula's a has no number, though the curve does
     vanished = value == 0 and curve.intercept and curve.sign != 0 and name == curve.params[0]
     return None if vanished or not np.isfinite(value) else value
-
-
-def _percentiles(sample: np.ndarray) -> tuple[float | None, float | None]:
-    # "nearest" never averages with an infinite neighbour
-    low, high = np.quantile(sample, _INTERVAL, method="nearest")
-    return _known(low), _known(high)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _coordinates(fit: LawFit) -> Projection | None:
-    """The point estimate as (β, α, θ), from the named parameters; None where nothing was fitted."""
-    curve = CURVES[fit.form]
-    x, y = np.array(fit.x, dtype=float), np.array(fit.y, dtype=float)
-    anchor = curve.anchor(x) if x.size else 1.0
-    values = [fit.params[name].value for name in curve.params]
-    if None not in values:
-        beta, alpha, theta = curve.from_params(anchor, *values)
-        theta = np.array([theta], dtype=float)
-    elif fit.params[curve.params[-1]].value is not None and x.size:
-        # only a left the range of floats: given θ, least squares gives the anchored β back
-        theta = np.array([[fit.params[curve.params[-1]].value]])
-        beta, alpha, _ = solve_linear(
-            curve.shape(x, theta[0], anchor), y, np.ones_like(y), curve.intercept, curve.sign
-        )
-    else:
-        return None
-    no = np.zeros(1, dtype=bool)
-    return Projection(np.array([beta], float), np.array([alpha], float), theta, np.array([np.nan]), no, no, anchor)
-
-
-def _rivals(curve: Curve, point: Projection, x: np.ndarray, y: np.ndarray, n_effective: float) -> dict[str, float]:
-    """AICc of each rival minus this form's, at the effective number of points; rivals of a free line are free in sign."""
-    own = _aicc(float(point.sse[0]) + rounding_floor(y), curve.n_params, x.size, n_effective)
-    if own is None:
-        return {}
-    gains = {}
-    for name in RIVALS:
-        rival = CURVES[name]
-        if name == curve.name or curve.direction > 0 or (rival.needs_positive_x and (x.min() < 0 or x.max() <= 0)):
-            continue
-        best = _best(rival, x, y, 0 if curve.sign == 0 else rival.sign)
-        score = _aicc(float(best.sse[0]) + rounding_floor(y), rival.n_params, x.size, n_effective)
-        if score is not None:
-            gains[name] = score - own
-    return gains
-
-
-def _aicc(sse: float, n_params: int, n: int, n_effective: float) -> float | None:
-    k = n_params + 1  # and the variance
-    if n_effective <= k + 1:
-        return None
-    return n_effective * float(np.log(sse / n)) + 2 * k + 2 * k * (k + 1) / (n_effective - k - 1)
 
 
 def _reversal(spline: Yardstick | None, n: int, n_effective: float) -> tuple[float, float, float, float] | None:

@@ -159,7 +159,7 @@ def rank_trend(x: np.ndarray, y: np.ndarray, n_effective: float) -> tuple[float,
     if n_effective <= 2:
         return r, 1.0
     if abs(r) >= 1 - 1e-12:
-        return round(r), 0.0
+        return float(round(r)), 0.0
     statistic = r * np.sqrt((n_effective - 2) / (1 - r * r))
     return r, float(2 * t_distribution.sf(abs(statistic), n_effective - 2))
 

@@ -1,7 +1,7 @@
 """C: the implicit-reward family. One formula, a·log π − b·log π_ref, and the ways in which it is matched to a reward.
 
-Its optimum is π* ∝ π_ref^{b/a}·exp(r/a). DPO, IPO, SPL, SimPO, CPO, QEMPO and QEMPO-KL match it on pairs; GVPO, QEMPO and
-QEMPO-KL by group-centred squares; REINVENT and FlowRL by squares with a log Z of 0 or a learned one.
+Its optimum is π* ∝ π_ref^{b/a}·exp(r/a). DPO, IPO, SPL, SimPO, CPO, QEMPO and QEMPO-KL match it on pairs; GVPO, QEMPO
+and QEMPO-KL by group-centred squares; REINVENT and FlowRL by squares with a log Z of 0 or a learned one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from breadth.tensors.groups import group_centre, group_count, group_mean as mean_of_group
+from breadth.tensors.groups import group_centre, group_count
+from breadth.tensors.groups import group_mean as mean_of_group
 from breadth.tensors.masked import wide
 
 LINKS = ("sigmoid", "ipo", "hinge")
@@ -117,8 +118,8 @@ def pair_loss(
     ValueError
         Unknown link, one length without the other, a missing reference, ``label_smoothing`` out of range.
 
-    Source: DPO arXiv 2305.18290 eq. 7; IPO arXiv 2310.12036 eq. 17; hinge arXiv 2305.10425; SimPO arXiv 2405.14734 eq. 6;
-    SPL arXiv 2511.08594; QEMPO-KL and QEMPO arXiv 2602.15894 eq. 6 and 7. Departures: IPO for a ≠ b is our extension.
+    Source: DPO arXiv 2305.18290 eq. 7; IPO arXiv 2310.12036 eq. 17; hinge arXiv 2305.10425; SimPO arXiv 2405.14734
+    eq. 6; SPL arXiv 2511.08594; QEMPO-KL and QEMPO arXiv 2602.15894 eq. 6 and 7. Departures: IPO for a ≠ b is our extension.
 
     Examples
     --------
@@ -198,7 +199,7 @@ def group_loss(
     ValueError
         Shapes that differ or a missing reference.
 
-    Source: GVPO arXiv 2504.19599 eq. 9 (a = b = β); QEMPO-KL and QEMPO arXiv 2602.15894 eq. 8 and 9 as squares.
+    Source: GVPO arXiv 2504.19599 (a = b = β); QEMPO-KL and QEMPO arXiv 2602.15894 eq. 8 and 9 as squares.
     Departures: none.
 
     Examples
@@ -240,14 +241,15 @@ def group_means(
 ) -> dict[str, Tensor]:
     """Return the whole batch's ``group_mean``, ``reward_mean`` and ``group_size`` for :func:`group_loss`, each (N,).
 
-    Computed once, detached, on the whole batch and indexed like the other streams, they let a micro-batch hold part of a
-    group. Valid for the weights at which ``seq_logp`` was computed.
+    Computed once, detached, on the whole batch and indexed like the other streams, they let a micro-batch hold part of
+    a group. Valid for the weights at which ``seq_logp`` was computed.
 
     Source: none, arithmetic. Departures: none.
 
     Examples
     --------
-    >>> group_means(torch.tensor([-1.0, -3.0]), torch.tensor([1.0, 0.0]), torch.tensor([0, 0]), a=1.0, b=0.0)["group_mean"]
+    >>> s, r = torch.tensor([-1.0, -3.0]), torch.tensor([1.0, 0.0])
+    >>> group_means(s, r, torch.tensor([0, 0]), a=1.0, b=0.0)["group_mean"]
     tensor([-2., -2.])
     """
     keep = ~torch.isnan(reward) if scored is None else scored & ~torch.isnan(reward)
@@ -295,8 +297,8 @@ def likelihood_square(
     ValueError
         ``sigma`` is not positive.
 
-    Source: Olivecrona et al. 2017, arXiv 1704.07555, section "The Agent network" (augmented likelihood). Departures: none
-    in the square; see :mod:`breadth.objectives.reinvent` for the training around it.
+    Source: Olivecrona et al. 2017, arXiv 1704.07555, the augmented likelihood (no equation number). Departures: none in
+    the square; see :mod:`breadth.objectives.reinvent` for the training around it.
 
     Examples
     --------

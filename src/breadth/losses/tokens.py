@@ -1,8 +1,8 @@
 """B: policy losses on tokens. Each returns a matrix, never a scalar, so that every host keeps its own normaliser.
 
 Common arguments: ``logp`` (N, T) with gradient, ``logp_old`` (N, T) of the policy before this batch's updates,
-``advantage`` (N,) or (N, T), ``mask`` (N, T) bool with True = a completion token. The padding of any of them may hold NaN.
-The statistics are detached scalars, means over the kept tokens.
+``advantage`` (N,) or (N, T), ``mask`` (N, T) bool with True = a completion token. The padding of any of them may hold
+NaN. The statistics are detached scalars, means over the kept tokens.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def reinforce_loss(logp: Tensor, logp_old: Tensor | None, advantage: Tensor, mas
 
     Examples
     --------
-    >>> matrix, _ = reinforce_loss(torch.tensor([[-1.0, -2.0]]), None, torch.tensor([2.0]), torch.tensor([[True, False]]))
-    >>> matrix
-    tensor([[2., 0.]])
+    >>> logp, mask = torch.tensor([[-1.0, -2.0]]), torch.tensor([[True, True]])
+    >>> reinforce_loss(logp, None, torch.tensor([2.0]), mask)[0]
+    tensor([[2., 4.]])
     """
     del logp_old
     logp = _filled("logp", logp, mask)
@@ -57,8 +57,8 @@ def policy_gradient_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask
     >>> policy_gradient_loss(logp, logp, torch.tensor([2.0]), torch.tensor([[True, True]]))[0]
     tensor([[-2., -2.]])
     """
-    ratio, weight = _ratio(logp, logp_old, advantage, mask)
-    return -(weight * ratio), _ratio_stats(ratio, mask)
+    log_ratio, ratio, weight = _ratio(logp, logp_old, advantage, mask)
+    return -(weight * ratio), _ratio_stats(log_ratio, ratio, mask)
 
 
 def ppo_clip_loss(
@@ -73,7 +73,7 @@ def ppo_clip_loss(
 ) -> tuple[Tensor, Stats]:
     """Return −min(ρA, clip(ρ, 1 − clip_low, 1 + clip_high)·A) per token, (N, T), and the ratio's statistics.
 
-    With ``dual_clip`` = c the loss of a negative advantage is capped at −c·A, so that a ratio far above 1 cannot explode.
+    With ``dual_clip`` = c the loss of a negative advantage is capped at −c·A: a ratio far above 1 cannot explode.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def ppo_clip_loss(
     TypeError, ValueError
         Numbers out of range, a mask that is not boolean, shapes that differ.
 
-    Source: Schulman et al. 2017, arXiv 1707.06347, eq. 7; two clips: Yu et al. 2025 (DAPO), arXiv 2503.14476, eq. 10;
-    dual clip: Ye et al. 2019, arXiv 1912.09729, eq. 5. Departures: none.
+    Source: Schulman et al. 2017, arXiv 1707.06347, eq. 7; two clips: Yu et al. 2025 (DAPO), arXiv 2503.14476,
+    section 3.1; dual clip: Ye et al. 2019, arXiv 1912.09729. Departures: none.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def ppo_clip_loss(
         raise ValueError(f"expected 0 <= clip_low < 1 and clip_high >= 0, got {clip_low} and {clip_high}")
     if dual_clip is not None and not dual_clip > 1:
         raise ValueError(f"dual_clip: expected a number > 1 or None, got {dual_clip}")
-    ratio, weight = _ratio(logp, logp_old, advantage, mask)
+    log_ratio, ratio, weight = _ratio(logp, logp_old, advantage, mask)
     free = weight * ratio
     clipped = weight * ratio.clamp(1 - clip_low, 1 + clip_high)
     gain = torch.minimum(free, clipped)
@@ -121,7 +121,7 @@ def ppo_clip_loss(
         with torch.no_grad():
             binds = binds | ((weight < 0) & (gain < bound))
         gain = torch.where(weight < 0, torch.maximum(gain, bound), gain)
-    return -gain, _ratio_stats(ratio, mask, binds)
+    return -gain, _ratio_stats(log_ratio, ratio, mask, binds)
 
 
 def reference_penalty(
@@ -181,21 +181,18 @@ def _filled(name: str, values: Tensor, mask: Tensor) -> Tensor:
     return fill_padding(values, mask)
 
 
-def _ratio(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ρ (1 in the padding) and the advantage (0 in the padding), both (N, T)."""
+def _ratio(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log ρ (0 in the padding), ρ and the advantage (0 in the padding), all (N, T)."""
     logp = _filled("logp", logp, mask)
-    ratio = (logp - _filled("logp_old", logp_old.detach(), mask).to(logp.dtype)).exp()
-    weight = token_advantage(advantage, logp, mask) * mask
-    return ratio, weight  # (N, T), (N, T)
+    log_ratio = logp - _filled("logp_old", logp_old.detach(), mask).to(logp.dtype)
+    return log_ratio, log_ratio.exp(), token_advantage(advantage, logp, mask) * mask
 
 
 @torch.no_grad()
-def _ratio_stats(ratio: Tensor, mask: Tensor, binds: Tensor | None = None) -> Stats:
+def _ratio_stats(log_ratio: Tensor, ratio: Tensor, mask: Tensor, binds: Tensor | None = None) -> Stats:
     n = mask.sum().clamp(min=1)
-    over = (ratio - 1).masked_fill(~mask, 0.0)
-    numbers = [1 + over.sum() / n, (over - ratio.log().masked_fill(~mask, 0.0)).sum() / n]
-    names = ["ratio", "kl_old"]
+    over = (ratio.sum() - mask.numel()) / n  # mean of ρ − 1: the padding has ρ = 1
+    numbers = {"ratio": 1 + over, "kl_old": over - log_ratio.sum() / n}
     if binds is not None:
-        numbers.append((binds & mask).sum() / n)
-        names.append("clip_share")
-    return dict(zip(names, torch.stack([number.to(ratio.dtype) for number in numbers]).tolist(), strict=True))
+        numbers["clip_share"] = (binds & mask).sum() / n
+    return dict(zip(numbers, torch.stack([number.to(ratio.dtype) for number in numbers.values()]).tolist(), strict=True))

@@ -43,9 +43,8 @@ def mean_pairwise(distance: np.ndarray) -> tuple[float | None, float | None]:
     row = distance.sum(axis=1)  # (n,)
     total = row.sum() / 2
     if not np.isfinite(total):
-        raise ValueError(
-            f"distance: expected finite numbers, got {int((~np.isfinite(distance)).sum())} that are not in an {n} × {n} matrix"
-        )
+        n_wrong = int((~np.isfinite(distance)).sum())
+        raise ValueError(f"distance: expected finite numbers, got {n_wrong} that are not in an {n} × {n} matrix")
     value = total / (n * (n - 1) / 2)
     if n < 3:
         return float(value), None

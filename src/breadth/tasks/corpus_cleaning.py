@@ -19,6 +19,7 @@ N_SPOT_CHECKS = 2_000  # of a file that is said to be canonical; a share of 0.2 
 
 UNPARSABLE = "not a SMILES that RDKit can parse"
 TOO_LONG = "longer than the context"
+FOREIGN = "element outside B C N O F P S Cl Br I"
 
 _BRACKET = re.compile(r"\[\d*([A-Z][a-z]?|se|te|as|si|[a-z])")  # the symbol of a bracket atom, aromatic in lower case
 _ISOTOPE = re.compile(r"\[\d")
@@ -28,8 +29,8 @@ _ISOTOPE = re.compile(r"\[\d")
 class CorpusReport:
     """What a corpus was made of.
 
-    ``dropped`` counts lines by reason; ``examples`` holds up to five (line number, text) of each. ``checked`` says which
-    lines RDKit parsed. ``n_rdkit_messages`` counts the warnings and errors that RDKit wrote and that were not shown.
+    ``dropped`` counts lines by reason; ``examples`` holds up to five (line number, text) of each, ``details`` the elements
+    and the tokens that were in the way. ``checked`` says which lines RDKit parsed. ``n_rdkit_messages`` counts the warnings and errors that RDKit wrote and that were not shown.
     """
 
     source: str
@@ -44,7 +45,7 @@ class CorpusReport:
     length_mean: float  # tokens, without the end token
     length_max: int
     n_rdkit_messages: int
-    notes: list[str] = field(default_factory=list)
+    details: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         kept = self.n_train + self.n_valid
@@ -55,8 +56,11 @@ class CorpusReport:
         ]
         for reason, n in sorted(self.dropped.items(), key=lambda item: -item[1]):
             shown = ", ".join(f"line {line}: {text[:60]}" for line, text in self.examples.get(reason, [])[:2])
-            lines.append(f"  dropped {n:,}: {reason} ({shown})")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+            which = ", ".join(f"{name} {k}" for name, k in Counter(self.details.get(reason, {})).most_common(8))
+            lines.append(f"  dropped {n:,}: {reason}{which and ': '}{which} ({shown})")
+        if self.n_rdkit_messages:
+            lines.append(f"  RDKit wrote {self.n_rdkit_messages:,} messages, not shown")
+        return "\n".join(lines)
 
 
 @dataclass
@@ -86,6 +90,7 @@ class Cleaner:
     fragments: str = "drop"
     molecules: dict[str, Row] = field(default_factory=dict)
     dropped: Counter = field(default_factory=Counter)
+    details: dict[str, Counter] = field(default_factory=dict)  # reason -> element or token -> molecules
     examples: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     holders: Counter = field(default_factory=Counter)  # token -> molecules that have it
     n_parsed: int = 0
@@ -158,7 +163,8 @@ class Cleaner:
         if self.canonical and _ISOTOPE.search(text):
             return "isotope label"
         if other := foreign_element(text):
-            return f"element {other}"
+            self.details.setdefault(FOREIGN, Counter())[other] += 1
+            return FOREIGN
         return None
 
     def drop(self, row: Row, reason: str) -> None:
@@ -178,7 +184,9 @@ class Cleaner:
         for text in [text for text in self.molecules if suspect.search(text)]:
             tokens = split_smiles(text)
             if found := rare.intersection(tokens):
-                self.drop(self.molecules.pop(text), f"rare token {min(found)} (fewer than {fewest:.0f} molecules)")
+                reason = f"token in fewer than {fewest:.0f} molecules"
+                self.details.setdefault(reason, Counter())[min(found)] += 1
+                self.drop(self.molecules.pop(text), reason)
                 self.holders.subtract(set(tokens))
                 self.n_tokens -= len(tokens)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 
@@ -191,5 +191,4 @@ def edge_set_keys(edges: EdgeLists) -> list[str | None]:
     names = [f"{c // edges.n_vertices}>{c % edges.n_vertices}" for c in codes.tolist()]
     words = [names[i] for i in place.tolist()]
     end = np.cumsum(np.bincount(owner, minlength=edges.count.size)).tolist()
-    begin = [0, *end[:-1]]
-    return [" ".join(words[a:b]) if b > a else None for a, b in zip(begin, end, strict=True)]
+    return [" ".join(words[a:b]) if b > a else None for a, b in pairwise([0, *end])]

@@ -88,6 +88,10 @@ class Task(ABC):
         """Return n completions to pre-train on."""
         raise NotImplementedError(f"task {self.name!r} has no corpus of its own: start from a model folder")
 
+    def corpus_hash(self) -> str | None:
+        """Return a hash of the corpus where it comes from a file; None where the task's settings decide it."""
+        return None
+
     # What a report shows.
 
     def picture(self, text: str) -> str | None:

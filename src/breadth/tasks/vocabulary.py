@@ -22,8 +22,8 @@ class Vocabulary:
     pattern : str
         Regular expression of one token.
     joiner : str
-        What stands between two tokens in a text: ``" "`` for words, which white space separates and the pattern must match
-        whole; ``""`` for SMILES, where the matches of the pattern must cover the text without a gap.
+        What stands between two tokens in a text: ``" "`` for words, which white space separates and the pattern must
+        match whole; ``""`` for SMILES, where the matches of the pattern must cover the text without a gap.
 
     Raises
     ------
@@ -89,8 +89,8 @@ class Vocabulary:
             number = self._ids.get(token)
             if number is None:
                 raise ValueError(
-                    f"token {token!r} of {text!r} is not in the vocabulary of {len(self.tokens)} tokens: drop or rewrite "
-                    "this text, or build the vocabulary (and train the prior) from a corpus that holds the token"
+                    f"token {token!r} of {text!r} is not in the vocabulary of {len(self.tokens)} tokens: drop or "
+                    "rewrite this text, or build the vocabulary (and train the prior) from a corpus that holds it"
                 )
             ids.append(number)
         return ids

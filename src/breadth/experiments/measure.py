@@ -1,0 +1,169 @@
+"""A checkpoint to ledger rows: sample sets from it, judge them, and keep the samples that are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from breadth.config import RunSettings
+from breadth.engine.checkpoint import load_vocabulary, step_folder, steps_on_disk, verify
+from breadth.engine.gpt import GPT, load_gpt2
+from breadth.engine.loop import banned_tokens, sampling_of
+from breadth.engine.machine import Machine
+from breadth.engine.policy import score_completions
+from breadth.engine.rollout import Tokenizer, sample
+from breadth.ledger.events import EventLog
+from breadth.ledger.rows import measurement_row, write_atomic
+from breadth.ledger.run import find_runs, load_run
+from breadth.ledger.samples import write_samples
+from breadth.metrics.measure import measure_sets
+from breadth.records import Measurement
+from breadth.seeds import derive_seed
+from breadth.tasks.protocol import Task
+from breadth.tasks.scoring import score_batch
+
+MAX_ROWS = 1024  # samples drawn together; bounds memory
+UNSCORED_LIMIT = 0.5  # above this share of failures a measurement would say more about the scorer than about the policy
+
+
+@dataclass
+class CheckpointMeasure:
+    """Measures a model of one run; the loop calls it at every checkpoint.
+
+    Each of ``measure.sets`` sets answers one prompt with ``measure.samples_per_set`` fresh samples. Seeds are named by
+    (run seed, step, set), so a measurement that is repeated gives the same rows.
+    """
+
+    settings: RunSettings
+    folder: Path
+    task: Task
+    prior: GPT
+    tokenizer: Tokenizer
+
+    def __call__(self, model: GPT, *, step: int, machine: Machine) -> list[Measurement]:
+        s, m = self.settings, self.settings.measure
+        self.prior.to(machine.device)
+        sampling = sampling_of(m, self.task)
+        if s.sample.max_tokens is not None:
+            sampling = type(sampling)(**{**vars(sampling), "max_tokens": s.sample.max_tokens})
+        banned = banned_tokens(self.tokenizer, sampling)
+        prompts = self.task.prompts(m.sets, seed=derive_seed(s.seed, "measure", step), split="valid")
+        texts: list[str] = []
+        asked: list[str] = []
+        columns: dict[str, list[np.ndarray]] = {"seq_logp": [], "prior": [], "length": [], "entropy": []}
+        per_call = max(1, MAX_ROWS // m.samples_per_set)
+        for first in range(0, m.sets, per_call):
+            part = prompts[first : first + per_call]
+            repeated = [p for p in part for _ in range(m.samples_per_set)]
+            generator = torch.Generator().manual_seed(derive_seed(s.seed, "measure", step, first))
+            with machine.autocast():
+                rollouts = sample(model, repeated, self.tokenizer, sampling, generator=generator)
+                prior_logp = score_completions(self.prior, rollouts, banned=banned)
+            texts += rollouts.text
+            asked += rollouts.prompt
+            columns["seq_logp"].append(_sum(rollouts.logp_old))
+            columns["prior"].append(_sum(prior_logp))
+            columns["length"].append(rollouts.mask.sum(-1).cpu().numpy())
+            columns["entropy"].append(_sum(rollouts.entropy))
+        numbers = {name: np.concatenate(parts) for name, parts in columns.items()}
+        scored = score_batch(self.task.score, texts, asked)
+        if scored.n_unscored > UNSCORED_LIMIT * len(texts):
+            raise RuntimeError(
+                f"measuring step {step}: {scored.n_unscored} of {len(texts)} samples could not be scored: {'; '.join(scored.failures[:3])}"
+            )
+        sets = [texts[i : i + m.samples_per_set] for i in range(0, len(texts), m.samples_per_set)]
+        rows = measure_sets(
+            self.task,
+            sets,
+            prompts=[asked[i : i + m.samples_per_set] for i in range(0, len(asked), m.samples_per_set)],
+            scores=scored.values,
+            seq_logp=numbers["seq_logp"],
+            seq_logp_prior=numbers["prior"],
+            lengths=numbers["length"],
+            entropy_sum=numbers["entropy"],
+        )
+        if m.keep_samples == "all" or (m.keep_samples == "ends" and step in (0, s.train.steps)):
+            self._write_samples(step, texts, asked, scored.values, numbers)
+        return rows
+
+    def _write_samples(self, step: int, texts: list[str], prompts: list[str], quality: np.ndarray, numbers: dict[str, np.ndarray]) -> None:
+        n = self.settings.measure.samples_per_set
+        keys = self.task.key(texts, prompts)
+        valid = self.task.valid(texts, quality, keys=keys)
+        write_samples(
+            self.folder,
+            step,
+            {
+                "set": [i // n for i in range(len(texts))],
+                "index": [i % n for i in range(len(texts))],
+                "prompt": prompts,
+                "text": texts,
+                "quality": [None if np.isnan(q) else float(q) for q in quality],
+                "parsable": [k is not None for k in keys],
+                "valid": [bool(v) for v in valid],
+                "key": keys,
+                "seq_logp": [float(v) for v in numbers["seq_logp"]],
+                "length": [int(v) for v in numbers["length"]],
+            },
+        )
+
+
+def _sum(values: torch.Tensor) -> np.ndarray:
+    return values.double().sum(-1).cpu().numpy()
+
+
+def measure_run(path: Path, *, overrides: dict[str, Any] | None = None, write: bool = True) -> dict[int, list[Measurement]]:
+    """Measure every checkpoint of a run again, and write the ledger anew.
+
+    Parameters
+    ----------
+    overrides : dict, optional
+        Replaces settings of ``[measure]``, such as ``{"sets": 20}``; the run's ``config.json`` then says so too.
+
+    Returns
+    -------
+    dict
+        Measurements by step.
+    """
+    from breadth.experiments.assemble import prior_of_run, settings_of_run, task_of
+
+    run = load_run(path)
+    settings = settings_of_run(run.path)
+    if overrides:
+        settings = settings.model_copy(update={"measure": type(settings.measure)(**{**settings.measure.model_dump(), **overrides})})
+    prior = prior_of_run(run.path)
+    vocabulary = load_vocabulary(prior)
+    if vocabulary is None:
+        raise FileNotFoundError(f"{prior}: has no vocabulary.json, so its samples cannot be read as text")
+    machine = Machine(settings.engine)
+    task = task_of(settings)
+    measure = CheckpointMeasure(settings, run.path, task, load_gpt2(prior, dropout=0.0), vocabulary)
+    out: dict[int, list[Measurement]] = {}
+    rows = []
+    root = run.path / "checkpoints"
+    for step in steps_on_disk(root):
+        checkpoint = verify(step_folder(root, step))
+        out[step] = measure(load_gpt2(checkpoint.path, dropout=0.0).to(machine.device), step=step, machine=machine)
+        rows += [
+            measurement_row(m, study=settings.study, objective=settings.name, seed=settings.seed, step=step, checkpoint=checkpoint.weights_hash)
+            for m in out[step]
+        ]
+    if not out:
+        raise FileNotFoundError(f"{root}: no checkpoints: nothing to measure")
+    if write:
+        import json
+
+        write_atomic(run.path / "ledger.jsonl", "".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in rows).encode())
+        if overrides:
+            write_atomic(run.path / "config.json", (json.dumps(settings.model_dump(mode="json"), indent=1) + "\n").encode())
+        EventLog(run.path / "events.jsonl").add("measured again", steps=sorted(out), overrides=overrides or {})
+    return out
+
+
+def measure_all(path: Path, **options: Any) -> dict[str, dict[int, list[Measurement]]]:
+    """Measure every run at or below a path."""
+    return {str(p): measure_run(p, **options) for p in find_runs(path)}

@@ -1,0 +1,226 @@
+"""Runs of a study, one process each, as many at a time as there are cores; watched through the files that they write."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing as mp
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from breadth.config import ConfigError, RunSettings
+from breadth.ledger.rows import write_atomic
+
+POLL_SECONDS = 0.3
+EXTENDABLE = "train.steps"  # the one setting that may grow in a finished run
+
+
+class RunFailed(RuntimeError):
+    """A run's process ended in an error; the message is the run's own."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done: its settings, its folder, and the prior that it starts from."""
+
+    settings: RunSettings
+    folder: Path
+    prior: Path
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What can be seen of a run from outside."""
+
+    label: str
+    seed: int
+    step: int
+    steps: int
+    quality: float | None = None
+    diversity: float | None = None
+    entropy: float | None = None
+    done: bool = False
+
+
+def claim_folder(settings: RunSettings, folder: Path) -> None:
+    """Write the resolved settings into a run folder, or check that they are the ones that it was made with.
+
+    Raises
+    ------
+    ConfigError
+        Lists every setting that differs from those of the run that is there.
+    """
+    path = folder / "config.json"
+    wanted = settings.model_dump(mode="json")
+    if path.is_file():
+        before, now = _flat(json.loads(path.read_text())), _flat(wanted)
+        differs = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
+        growing = differs == [EXTENDABLE] and now[EXTENDABLE] > before[EXTENDABLE] and now["train.schedule"] == "constant"
+        if differs and not growing:
+            raise ConfigError(
+                str(folder),
+                [f"{k}: the run that lies here has {before.get(k)!r}, now {now.get(k)!r} is asked for" for k in differs]
+                + ["use another output folder, or delete this one"],
+            )
+        if not differs:
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(wanted, indent=1) + "\n").encode())
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            out.update(_flat(value, f"{prefix}{key}."))
+        else:
+            out[prefix + key] = value
+    return out
+
+
+class FolderLock:
+    """One process at a time in a folder; a second one is refused with the process number of the first."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = FileLock(folder / ".lock")
+        self._holder = folder / ".lock.pid"
+
+    def __enter__(self) -> FolderLock:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            holder = self._holder.read_text().strip() if self._holder.is_file() else "?"
+            raise RuntimeError(f"{self.folder}: in use by process {holder}: wait for it to end, or use another output folder") from None
+        self._holder.write_text(f"{os.getpid()}\n")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._holder.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def run_job(job: Job, **options: Any) -> None:
+    """Do one run in this process. ``options`` go to :class:`breadth.engine.loop.TrainingRun`."""
+    from breadth.engine.checkpoint import load_vocabulary
+    from breadth.engine.gpt import load_gpt2
+    from breadth.engine.loop import TrainingRun
+    from breadth.experiments.assemble import note_prior, objective_of, task_of
+    from breadth.experiments.measure import CheckpointMeasure
+
+    claim_folder(job.settings, job.folder)
+    with FolderLock(job.folder):
+        note_prior(job.folder, job.prior)
+        task = options.pop("task", None) or task_of(job.settings)
+        vocabulary = load_vocabulary(job.prior)
+        if vocabulary is None:
+            raise FileNotFoundError(f"{job.prior}: has no vocabulary.json: the native engine needs a prior that breadth trained")
+        measure = CheckpointMeasure(job.settings, job.folder, task, load_gpt2(job.prior, dropout=0.0), vocabulary)
+        TrainingRun(job.settings, job.folder, task, objective_of(job.settings), job.prior, measure, **options).go()
+
+
+def _child(job: Job, report: Any) -> None:
+    """Body of a run's process: any error becomes a message to the parent."""
+    try:
+        run_job(job)
+    except KeyboardInterrupt:
+        report.send(("interrupted", ""))
+    except Exception as error:  # reported by the parent with the run's name; nothing is lost, the run can go on
+        import traceback
+
+        (job.folder / "error.txt").write_text(traceback.format_exc())
+        report.send(("failed", f"{type(error).__name__}: {error}"))
+    else:
+        (job.folder / "error.txt").unlink(missing_ok=True)
+        report.send(("done", ""))
+
+
+def run_jobs(jobs: Sequence[Job], *, workers: int, on_state: Callable[[list[RunState]], None] = lambda states: None) -> None:
+    """Do all runs, ``workers`` at a time; return when all are done.
+
+    Raises
+    ------
+    RunFailed
+        With the message of the first run that failed; the others are stopped, and go on when the study is started again.
+    KeyboardInterrupt
+        After stopping all runs.
+    """
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["breadth.engine.loop", "breadth.experiments.measure", "breadth.catalogue"])
+    waiting = list(jobs)
+    running: dict[int, tuple[Job, Any, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                receive, send = context.Pipe(duplex=False)
+                process = context.Process(target=_child, args=(job, send), daemon=True)
+                process.start()
+                send.close()
+                running[id(job)] = (job, process, receive)
+            for key, (job, process, receive) in list(running.items()):
+                if process.is_alive() and not receive.poll():
+                    continue
+                outcome, message = receive.recv() if receive.poll() else ("failed", "")
+                process.join()
+                del running[key]
+                if outcome != "done":
+                    died = f"its process ended with code {process.exitcode} (killed? out of memory?)"
+                    raise RunFailed(f"{job.settings.name}, seed {job.settings.seed} ({job.folder}): {message or died}")
+            on_state([look(job.settings, job.folder) for job in jobs])
+            time.sleep(POLL_SECONDS)
+    except EOFError:
+        raise RunFailed("a run's process ended without a word (killed? out of memory?)") from None
+    finally:
+        for _, process, _ in running.values():
+            process.terminate()
+        for _, process, _ in running.values():
+            process.join(timeout=5)
+
+
+def look(settings: RunSettings, folder: Path) -> RunState:
+    """Return how far a run is, from the last lines of its files."""
+    last = _last_line(folder / "steps.jsonl")
+    values: dict[str, Any] = {}
+    for row in _last_lines(folder / "ledger.jsonl", 60):
+        values[row.get("metric", "")] = row.get("value")
+    return RunState(
+        settings.name,
+        settings.seed,
+        int(last.get("step", 0)) if last else 0,
+        settings.train.steps,
+        values.get("quality"),
+        values.get("diversity"),
+        values.get("policy_entropy"),
+        (folder / "done.json").is_file(),
+    )
+
+
+def _last_line(path: Path) -> dict[str, Any] | None:
+    rows = _last_lines(path, 1)
+    return rows[-1] if rows else None
+
+
+def _last_lines(path: Path, n: int) -> list[dict[str, Any]]:
+    """Return up to n whole rows from the end of a file that another process is writing; torn lines are passed over."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            size = file.tell()
+            file.seek(max(0, size - 1024 * n))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return []
+    rows = []
+    for line in lines[-n:]:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:  # the first of the lines that were read may start in its middle
+            continue
+    return rows
