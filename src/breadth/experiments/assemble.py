@@ -21,6 +21,7 @@ from breadth.config import Common, ConfigError, Kind, RunSettings, StudySettings
 from breadth.engine.checkpoint import WEIGHTS, CheckpointError, file_hash
 from breadth.ledger.rows import write_atomic
 from breadth.objectives.composition import Objective
+from breadth.studies import paths as studies
 from breadth.tasks.protocol import Task
 
 PRIOR_FORMAT = 1  # part of the cache key: raised when pre-training changes what it computes
@@ -87,12 +88,6 @@ def settings_of_run(folder: Path) -> RunSettings:
     """Return the resolved settings that a run folder holds."""
     path = Path(folder) / "config.json"
     return build_settings(RunSettings, json.loads(path.read_text()), where=str(path))
-
-
-def studies() -> dict[str, Path]:
-    """Return the studies that come with the package, by name."""
-    root = Path(__file__).resolve().parent.parent / "studies"
-    return {p.relative_to(root).with_suffix("").as_posix(): p for p in sorted(root.glob("**/*.toml"))}
 
 
 def study_file(name: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from breadth.experiments.evidence import Evidence
-from breadth.experiments.notation import VERDICTS, is_number, number, plural
+from breadth.experiments.notation import VERDICTS, is_number, level, number, plural
 from breadth.experiments.table import LAWS, ResultRow, baseline, headline_quality, matched_qualities
 
 
@@ -29,11 +29,12 @@ def of_laws(rows: Sequence[ResultRow]) -> str:
     parts = []
     for law in ("R-D", "R-H"):
         counts = Counter(row.laws[law][0] for row in rows if row.laws[law][0] in VERDICTS)
-        if counts:
-            words = ", ".join(f"{verdict} for {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
-            parts.append(f"the {LAWS[law]} law {words}")
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]} of {plural(len(rows), 'objective')}" if text else "Quality–diversity laws"
+        if total := sum(counts.values()):
+            unknown = f" ({counts['cannot tell']} cannot tell)" if counts["cannot tell"] else ""
+            words = plural(total, "objective") if not parts else str(total)
+            parts.append(f"the {LAWS[law]} law{' holds' if not parts else ''} for {counts['holds']} of {words}{unknown}")
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}" if text else "Quality–diversity laws"
 
 
 def of_frontier(summary: Mapping[str, Any], rows: Sequence[ResultRow]) -> str:
@@ -45,9 +46,9 @@ def of_frontier(summary: Mapping[str, Any], rows: Sequence[ResultRow]) -> str:
     known = sorted((row.at_quality[i].value, row.name) for row in rows if row.at_quality[i].value is not None)
     missing = [row.name for row in rows if row.at_quality[i].value is None]
     if not known:
-        return f"No objective reaches R ≥ {number(at)}"
+        return f"No objective reaches R ≥ {level(at)}"
     (low, least), (high, most) = known[0], known[-1]
-    text = f"At R ≥ {number(at)} the mean D is {number(high)} for {most}"
+    text = f"At R ≥ {level(at)} the mean D is {number(high)} for {most}"
     text += f", the highest, and {number(low)} for {least}, the lowest" if len(known) > 1 else ""
     return text + (f"; not reached by {' and '.join(missing)}" if missing else "")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,54 +118,72 @@ def _sum(values: torch.Tensor) -> np.ndarray:
     return values.double().sum(-1).cpu().numpy()
 
 
-def measure_run(path: Path, *, overrides: dict[str, Any] | None = None, write: bool = True) -> dict[int, list[Measurement]]:
-    """Measure every checkpoint of a run again, and write the ledger anew.
+def measure_run(
+    path: Path, *, steps: Sequence[int] | None = None, overrides: Mapping[str, Any] | None = None, write: bool = False
+) -> dict[int, list[Measurement]]:
+    """Measure checkpoints of a run again.
 
     Parameters
     ----------
+    steps : sequence of int, optional
+        Which checkpoints; default all.
     overrides : dict, optional
-        Replaces settings of ``[measure]``, such as ``{"sets": 20}``; the run's ``config.json`` then says so too.
+        Replaces settings of ``[measure]``, such as ``{"sets": 20}``.
+    write : bool
+        Replace the run's ledger, and its settings where they were overridden. Only with all checkpoints.
 
     Returns
     -------
     dict
         Measurements by step.
+
+    Raises
+    ------
+    ValueError
+        A step that has no checkpoint (names the ones there are), or ``write`` with a choice of steps.
+    CheckpointError
+        A damaged checkpoint, or a prior that is gone.
     """
     from breadth.experiments.assemble import prior_of_run, settings_of_run, task_of
 
     run = load_run(path)
     settings = settings_of_run(run.path)
     if overrides:
-        settings = settings.model_copy(update={"measure": type(settings.measure)(**{**settings.measure.model_dump(), **overrides})})
+        changed = type(settings.measure)(**{**settings.measure.model_dump(), **overrides})
+        settings = settings.model_copy(update={"measure": changed})
+    root = run.path / "checkpoints"
+    there = steps_on_disk(root)
+    if not there:
+        raise FileNotFoundError(f"{root}: no checkpoints: nothing to measure")
+    missing = sorted(set(steps or ()) - set(there))
+    if missing:
+        raise ValueError(f"{run.path}: no checkpoint at step {missing[0]}; there are {there}")
+    if write and steps:
+        raise ValueError("write: a ledger holds all checkpoints of a run, so it cannot be replaced by some of them: leave --step out")
     prior = prior_of_run(run.path)
     vocabulary = load_vocabulary(prior)
     if vocabulary is None:
         raise FileNotFoundError(f"{prior}: has no vocabulary.json, so its samples cannot be read as text")
     machine = Machine(settings.engine)
-    task = task_of(settings)
-    measure = CheckpointMeasure(settings, run.path, task, load_gpt2(prior, dropout=0.0), vocabulary)
+    keep = settings if write else settings.model_copy(update={"measure": settings.measure.model_copy(update={"keep_samples": "none"})})
+    measure = CheckpointMeasure(keep, run.path, task_of(settings), load_gpt2(prior, dropout=0.0), vocabulary)
     out: dict[int, list[Measurement]] = {}
     rows = []
-    root = run.path / "checkpoints"
-    for step in steps_on_disk(root):
+    for step in steps or there:
         checkpoint = verify(step_folder(root, step))
         out[step] = measure(load_gpt2(checkpoint.path, dropout=0.0).to(machine.device), step=step, machine=machine)
-        rows += [
-            measurement_row(m, study=settings.study, objective=settings.name, seed=settings.seed, step=step, checkpoint=checkpoint.weights_hash)
-            for m in out[step]
-        ]
-    if not out:
-        raise FileNotFoundError(f"{root}: no checkpoints: nothing to measure")
+        about = {"study": settings.study, "objective": settings.name, "seed": settings.seed, "step": step}
+        rows += [measurement_row(m, **about, checkpoint=checkpoint.weights_hash) for m in out[step]]
     if write:
-        import json
-
+        write_atomic(run.path / "config.json", (json.dumps(settings.model_dump(mode="json"), indent=1) + "\n").encode())
         write_atomic(run.path / "ledger.jsonl", "".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in rows).encode())
-        if overrides:
-            write_atomic(run.path / "config.json", (json.dumps(settings.model_dump(mode="json"), indent=1) + "\n").encode())
-        EventLog(run.path / "events.jsonl").add("measured again", steps=sorted(out), overrides=overrides or {})
+        EventLog(run.path / "events.jsonl").add("measured again", steps=sorted(out), overrides=dict(overrides or {}))
     return out
 
 
-def measure_all(path: Path, **options: Any) -> dict[str, dict[int, list[Measurement]]]:
-    """Measure every run at or below a path."""
-    return {str(p): measure_run(p, **options) for p in find_runs(path)}
+def measure_all(paths: Sequence[Path], **options: Any) -> dict[str, dict[int, list[Measurement]]]:
+    """Measure every run at or below some paths; the result is by run folder."""
+    found = [run for path in paths for run in find_runs(path)]
+    if not found:
+        raise FileNotFoundError(f"{', '.join(map(str, paths))}: no run folders there (a run folder holds config.json and ledger.jsonl)")
+    return {str(run): measure_run(run, **options) for run in found}

@@ -58,6 +58,18 @@ def number(value: Any, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
+def level(quality: float) -> str:
+    """Return a quality that was asked for: three decimals, the last one left out where it is 0.
+
+    Examples
+    --------
+    >>> level(0.9), level(0.95), level(0.937)
+    ('0.90', '0.95', '0.937')
+    """
+    text = f"{quality:.3f}"
+    return text[:-1] if text.endswith("0") else text
+
+
 def significant(value: Any, digits: int = 3) -> str:
     """Return a number with ``digits`` significant digits: for parameters, whose size is not known beforehand.
 

@@ -1,7 +1,7 @@
 """The figures of a report, as plain Plotly descriptions: nothing here draws, asks a device or knows the page.
 
-Colours are tokens ("@c0", "@ink") that :func:`resolve` turns into the colours of a theme, so that one description serves the
-light page, the dark page and a file on paper.
+Colours are tokens ("@c0", "@ink", "@c0/0.4" for two fifths opaque) that :func:`resolve` turns into the colours of a theme, so
+that one description serves the light page, the dark page and a file on paper.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def resolve(value: Any, dark: bool = False, key: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [resolve(v, dark, key) for v in value]
     if isinstance(value, str) and key.endswith("color") and value.startswith("@"):
-        return theme_colours(dark)[value[1:]]
+        token, _, opacity = value[1:].partition("/")
+        colour = theme_colours(dark)[token]
+        red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        return f"rgba({red},{green},{blue},{opacity})" if opacity else colour
     return value
 
 
@@ -231,8 +234,7 @@ def _bundle(
                     "y": [value for value, _ in points.values()],
                     "customdata": [words for _, words in points.values()],
                     "mode": "lines",
-                    "line": {"color": colour, "width": 1},
-                    "opacity": 0.38,
+                    "line": {"color": f"{colour}/0.45", "width": 1},
                     "showlegend": False,
                     "meta": {"role": f"seed {run.seed}"},
                     "hovertemplate": f"%{{fullData.name}}, seed {run.seed}<br>step %{{x}}: {letter} %{{y:.4g}}<br>"
@@ -278,8 +280,7 @@ def _cloud(
             "legendgroup": f"o{index}",
             **_axes(panel),
             **dict(zip(("x", "y", "customdata"), map(list, zip(*points, strict=True)), strict=True)),
-            "marker": {"symbol": symbol, "size": 6, "color": colour},
-            "opacity": opacity,
+            "marker": {"symbol": symbol, "size": 6, "color": f"{colour}/{opacity}"},
             "showlegend": panel == 1 and legend,
             "meta": {"role": "checkpoint"},
             "hovertemplate": "%{fullData.name}, %{customdata}<br>x %{x:.4g}, y %{y:.4g}<extra></extra>",
@@ -298,7 +299,7 @@ def _curve(fit: Mapping[str, Any] | None, index: int, name: str, panel: int) -> 
         return [], "no curve, the summary holds none"
     colour, _, _ = looks(index)
     shared = {"type": "scatter", "mode": "lines", "name": escape(name), "legendgroup": f"o{index}", "showlegend": False}
-    traces = [{**shared, **_axes(panel), **part, "fillcolor": colour} for part in _ribbon(band["x"], band["low"], band["high"])]
+    traces = [{**shared, **_axes(panel), **part, "fillcolor": f"{colour}/0.16"} for part in _ribbon(band["x"], band["low"], band["high"])]
     traces.append(
         {
             **shared,
@@ -318,10 +319,10 @@ def _steps_down(curve: Mapping[str, Any], index: int, name: str) -> list[dict[st
     colour, dash, _ = looks(index)
     q = curve["quality"]
     shared = {"type": "scatter", "mode": "lines", "name": escape(name), "legendgroup": f"o{index}", **_axes(1)}
-    traces = [{**shared, **part, "fillcolor": colour} for part in _ribbon(q, curve.get("low") or (), curve.get("high") or ())]
+    traces = [{**shared, **part, "fillcolor": f"{colour}/0.16"} for part in _ribbon(*_stairs(q, curve.get("low"), curve.get("high")))]
     for seed, values in (curve.get("by_seed") or {}).items():
-        line = {"color": colour, "width": 1, "shape": "vh"}
-        role = {"meta": {"role": f"seed {int(seed)}"}, "hoverinfo": "skip", "opacity": 0.38, "showlegend": False}
+        line = {"color": f"{colour}/0.45", "width": 1, "shape": "vh"}
+        role = {"meta": {"role": f"seed {int(seed)}"}, "hoverinfo": "skip", "showlegend": False}
         traces.append({**shared, "x": q, "y": values, "line": line, **role})
     counts = curve.get("n_seeds") or [None] * len(q)
     traces.append(
@@ -356,8 +357,16 @@ def _ribbon(x: Sequence[Any], low: Sequence[Any], high: Sequence[Any]) -> list[d
     if len(points) < 2:
         return []
     xs, lows, highs = map(list, zip(*points, strict=True))
-    outline = {"x": xs + xs[::-1], "y": highs + lows[::-1], "fill": "toself", "line": {"width": 0}, "opacity": 0.16}
+    outline = {"x": xs + xs[::-1], "y": highs + lows[::-1], "fill": "toself", "line": {"width": 0}}
     return [{**outline, "hoverinfo": "skip", "showlegend": False, "meta": {"role": "band"}}]
+
+
+def _stairs(x: Sequence[Any], low: Sequence[Any] | None, high: Sequence[Any] | None) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return the corners of a band that is constant from each point back to the one before."""
+    if not low or not high:
+        return [], [], []
+    corners = [(left, i) for i in range(len(x)) for left in (x[max(i - 1, 0)], x[i])]
+    return [at for at, _ in corners], [low[i] for _, i in corners], [high[i] for _, i in corners]
 
 
 def _axes(panel: int) -> dict[str, str]:

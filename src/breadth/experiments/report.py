@@ -17,7 +17,7 @@ from typing import Any
 from breadth.experiments import headlines
 from breadth.experiments.evidence import Evidence, plain, read_evidence
 from breadth.experiments.examples import Picture, PictureBook, galleries
-from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, number, plural, shown, significant
+from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, level, number, plural, shown, significant
 from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, theme_colours, training_figure
 from breadth.experiments.provenance import provenance, settings_by_objective
 from breadth.experiments.table import LAWS, baseline, matched_qualities, result_rows
@@ -75,7 +75,7 @@ def overview(evidence: Evidence, _: PictureBook) -> dict[str, Any]:
     return {
         "title": "What each objective paid",
         "rows": rows,
-        "qualities": [number(q) for q in matched_qualities(summary)],
+        "qualities": [level(q) for q in matched_qualities(summary)],
         "baseline": evidence.names.get(reference, reference) if reference else None,
         "seeds": [_seed_row(evidence, label, run) for label, o in summary["objectives"].items() for run in o.get("runs") or ()],
         "task": summary.get("task") or {},
@@ -89,7 +89,7 @@ def _seed_row(evidence: Evidence, label: str, run: Mapping[str, Any]) -> dict[st
     for role in ("quality", "diversity", "entropy"):
         metric = evidence.metric(role)
         cell = shown(final.get(metric), reason="" if run.get("complete") else "the run is not complete")
-        words = f"objective={"_".join(label.split())} seed={run["seed"]} step={final.get("step")} metric={metric}"
+        words = f"objective={'_'.join(label.split())} seed={run['seed']} step={final.get('step')} metric={metric}"
         numbers.append(Shown(cell.text, cell.interval, cell.plus_minus, cell.value, cell.reason, words))
     matched = {round(row["quality"], 6): row for row in run.get("at_quality") or ()}
     at = [
@@ -118,45 +118,44 @@ def _figure_section(draw: Callable[[Evidence], Figure], title: Callable[[Evidenc
 
 
 def fits(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
-    """Every fitted law, pooled and per seed, with what the composed law predicts."""
+    """Every fitted law, pooled and per seed, with what the composed law predicts below them."""
     rows = []
-    for label, entry in evidence.summary["objectives"].items():
+    for i, (label, entry) in enumerate(evidence.summary["objectives"].items()):
         sources = [("all seeds", entry), *((f"seed {run['seed']}", run) for run in entry.get("runs") or ())]
-        for scope, source in sources:
-            for law, fit in (source.get("fits") or {}).items():
-                if fit:
-                    rows.append({"name": evidence.names[label], "scope": scope, "law": LAWS.get(law, law), **_fit_cells(fit)})
+        for j, (scope, source) in enumerate(sources):
+            cells = [_fit_cells(LAWS.get(law, law), fit) for law, fit in (source.get("fits") or {}).items() if fit]
             if source.get("composition"):
-                rows.append({"name": evidence.names[label], "scope": scope, "law": "R–D", **_composition_cells(source)})
+                cells.append(_composition_cells(source["composition"]))
+            rows += [{"group": (i, j), "name": evidence.names[label], "scope": scope, **cell} for cell in cells]
     return {"title": "The fits in numbers", "rows": rows} if rows else None
 
 
-def _fit_cells(fit: Mapping[str, Any]) -> dict[str, Any]:
+def _fit_cells(law: str, fit: Mapping[str, Any]) -> dict[str, Any]:
     estimates = fit.get("params") or {}
     return {
+        "law": law,
         "form": fit["formula"],
         "params": [shown(estimates[k], write=significant) if k in estimates else None for k in ("a", "b", "c")],
         "r_max": None,
         "r2": number(fit.get("r2")),
         "rmse": number(fit.get("rmse")),
         "rmse_x": number(fit.get("rmse_x")),
-        "n": f"{fit.get('n', 0)} ({number(fit.get('n_effective'), 1)})",
+        "n": str(fit.get("n", 0)),
+        "n_effective": number(fit.get("n_effective"), 1),
         "verdict": fit["verdict"],
         "reason": fit.get("reason") or "",
     }
 
 
-def _composition_cells(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of the law that R(H) and H(D) imply, to be read beside the direct R–D fit."""
-    composed = source["composition"]
+def _composition_cells(composed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of the law that R(H) and H(D) imply."""
+    numbers = {k: Shown(significant(composed.get(k)), value=composed.get(k)) for k in ("a", "b", "c", "r_max")}
     return {
-        "form": "composed: R(H) of H(D)",
-        "params": [Shown(significant(composed.get(k)), value=composed.get(k)) for k in ("a", "b", "c")],
-        "r_max": Shown(significant(composed.get("r_max")), value=composed.get("r_max")),
-        "r2": "",
-        "rmse": "",
-        "rmse_x": "",
-        "n": "",
+        "law": "R–D",
+        "form": "composed of R–H and H–D",
+        "params": [numbers["a"], numbers["b"], numbers["c"]],
+        "r_max": numbers["r_max"],
+        **dict.fromkeys(("r2", "rmse", "rmse_x", "n", "n_effective"), ""),
         "verdict": None,
         "reason": composed.get("note") or "",
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from breadth.experiments.notation import DASH, VERDICTS, Shown, display_names, is_number, number, shown
+from breadth.experiments.notation import DASH, VERDICTS, Shown, display_names, is_number, level, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,16 +47,13 @@ def matched_qualities(summary: Mapping[str, Any]) -> list[float]:
 
 
 def headline_quality(summary: Mapping[str, Any]) -> float | None:
-    """Return the quality of the short table: the highest that every objective reaches.
-
-    Where none is reached by all, the one that most objectives reach (the lower of two); None where nothing is matched.
-    """
-    entries = summary.get("objectives", {}).values()
-    reached = {q: sum(is_number((_at(entry, q) or {}).get("value")) for entry in entries) for q in matched_qualities(summary)}
-    everywhere = [q for q, count in reached.items() if count == len(entries)]
-    if everywhere:
-        return max(everywhere)
-    return max(reached, key=lambda q: (reached[q], -q)) if reached else None
+    """Return the quality of the short table: the one that most runs reach, of several the highest; None where none is matched."""
+    reached = dict.fromkeys(matched_qualities(summary), 0)
+    for entry in summary.get("objectives", {}).values():
+        for q in reached:
+            row = _at(entry, q) or {}
+            reached[q] += row.get("n_seeds", 1) if is_number(row.get("value")) else 0
+    return max(reached, key=lambda q: (reached[q], q), default=None)
 
 
 def result_rows(summary: Mapping[str, Any]) -> list[ResultRow]:
@@ -117,7 +114,7 @@ def _columns(summary: Mapping[str, Any]) -> list[str]:
         "R",
         "D",
         "H",
-        "D at matched R" if at is None else f"D at R ≥ {number(at)}",
+        "D at matched R" if at is None else f"D at R ≥ {level(at)}",
         "R–D law",
         "R–H law",
         f"vs {names.get(reference, reference)}" if reference else "comparison",
@@ -152,16 +149,18 @@ def study_table(summary: Mapping[str, Any]) -> Table:
     summary : mapping
         A study's ``summary.json``. Numbers that are missing become dashes.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(f"study {summary.get('study', '')}"), caption=Text(_caption(summary)), title_justify="left")
-    table.caption_justify = "left"
+    # Text, not markup: a label such as "[red]" is shown as it is
+    table = Table(title=Text(f"study {summary.get('study', '')}", style="bold"), caption=Text(_caption(summary)), box=SIMPLE_HEAD)
+    table.title_justify = table.caption_justify = "left"
     for i, column in enumerate(_columns(summary)):
-        table.add_column(Text(column), justify="right" if 0 < i < 5 else "left", overflow="fold")
+        table.add_column(Text(column.replace(" at R", "\nat R")), justify="right" if 0 < i < 5 else "left", vertical="top")
     for row in result_rows(summary):
-        # Text, not markup: a label such as "[red]" is shown as it is
-        table.add_row(*(Text(text, style=STYLES.get(tone, "")) for text, tone in _cells(summary, row)))
+        # the spread stands under its number, so that the table fits into 80 columns
+        table.add_row(*(Text(text.replace(" ±", "\n±"), style=STYLES.get(tone, "")) for text, tone in _cells(summary, row)))
     return table
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from breadth.tensors.groups import n_groups
+from breadth.tensors.logprobs import sequence_logprob
 from breadth.tensors.masked import AGGREGATIONS, aggregate, denominator_of
+
+__all__ = ["AGGREGATIONS", "SEQUENCE_AGGREGATIONS", "loss_denominator", "sequence_logprob", "to_scalar"]
 
 #: for losses with one term a sequence
 SEQUENCE_AGGREGATIONS = {

@@ -119,7 +119,8 @@ def pair_loss(
         Unknown link, one length without the other, a missing reference, ``label_smoothing`` out of range.
 
     Source: DPO arXiv 2305.18290 eq. 7; IPO arXiv 2310.12036 eq. 17; hinge arXiv 2305.10425; SimPO arXiv 2405.14734
-    eq. 6; SPL arXiv 2511.08594; QEMPO-KL and QEMPO arXiv 2602.15894 eq. 6 and 7. Departures: IPO for a ≠ b is our extension.
+    eq. 6; SPL arXiv 2511.08594; QEMPO-KL and QEMPO arXiv 2602.15894 eq. 6 and 7. Departures: IPO for a ≠ b is
+    our extension.
 
     Examples
     --------

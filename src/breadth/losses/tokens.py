@@ -191,8 +191,9 @@ def _ratio(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor) -> t
 @torch.no_grad()
 def _ratio_stats(log_ratio: Tensor, ratio: Tensor, mask: Tensor, binds: Tensor | None = None) -> Stats:
     n = mask.sum().clamp(min=1)
-    over = (ratio.sum() - mask.numel()) / n  # mean of ρ − 1: the padding has ρ = 1
-    numbers = {"ratio": 1 + over, "kl_old": over - log_ratio.sum() / n}
+    kl = (ratio - 1 - log_ratio).sum() / n  # the padding has ρ = 1 and adds 0
+    numbers = {"ratio": 1 + kl + log_ratio.sum() / n, "kl_old": kl}
     if binds is not None:
         numbers["clip_share"] = (binds & mask).sum() / n
-    return dict(zip(numbers, torch.stack([number.to(ratio.dtype) for number in numbers.values()]).tolist(), strict=True))
+    values = torch.stack([number.to(ratio.dtype) for number in numbers.values()]).tolist()  # one transfer from a device
+    return dict(zip(numbers, values, strict=True))

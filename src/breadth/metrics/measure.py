@@ -186,7 +186,9 @@ def _measure_texts(
     rows.append(mean_over_sets("diversity_unique", last, failed, "distance"))
 
     answers = {(None if prompts is None else prompts[i], keys[i]) for i in np.flatnonzero(valid).tolist()}
-    rows.append(Measurement("distinct_valid", float(len(answers)), None, int(scored.sum()), failed, "answers"))
+    n_scored = int(scored.sum())
+    found = float(len(answers)) if n_scored else None
+    rows.append(Measurement("distinct_valid", found, None, n_scored, failed, "answers"))
     return rows
 
 

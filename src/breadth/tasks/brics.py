@@ -26,10 +26,12 @@ WHEEL_EXAMPLES = "Contrib/NIBRSubstructureFilters/SubstructureFilter_HitTriaging
 #: For the case that a release of RDKit carries none of these files: drugs with many different BRICS bonds.
 FALLBACK = (
     "CC(=O)Nc1ccc(O)cc1", "CC(=O)Oc1ccccc1C(=O)O", "CC(C)Cc1ccc(C(C)C(=O)O)cc1", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21",
-    "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "CN(C)CCOC(c1ccccc1)c1ccccc1", "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(-c2cccnc2)n1",
-    "CCOc1ccc(S(=O)(=O)N2CCN(C)CC2)cc1", "O=C(O)c1cn(C2CC2)c2cc(N3CCNCC3)c(F)cc2c1=O", "CC(C)NCC(O)COc1ccc(CC(N)=O)cc1",
+    "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "CN(C)CCOC(c1ccccc1)c1ccccc1",
+    "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(-c2cccnc2)n1", "CCOc1ccc(S(=O)(=O)N2CCN(C)CC2)cc1",
+    "O=C(O)c1cn(C2CC2)c2cc(N3CCNCC3)c(F)cc2c1=O", "CC(C)NCC(O)COc1ccc(CC(N)=O)cc1",
     "COc1cc2ncnc(Nc3ccc(F)c(Cl)c3)c2cc1OCCCN1CCOCC1", "CNCCC(Oc1ccc(C(F)(F)F)cc1)c1ccccc1",
-    "O=C1CCc2ccc(OCCCCN3CCN(c4cccc(Cl)c4Cl)CC3)cc2N1", "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1", "Cc1ccc(-c2cc(C(F)(F)F)nn2-c2ccc(S(N)(=O)=O)cc2)cc1",
+    "O=C1CCc2ccc(OCCCCN3CCN(c4cccc(Cl)c4Cl)CC3)cc2N1", "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1",
+    "Cc1ccc(-c2cc(C(F)(F)F)nn2-c2ccc(S(N)(=O)=O)cc2)cc1",
 )  # fmt: skip
 
 N_PARENTS = 1_500  # molecules that are cut into fragments; about 5 s, and more fragments than 60,000 grafts can use
@@ -40,7 +42,7 @@ CLOSE_AT = 14  # heavy atoms from which only fragments with a single end are add
 
 
 def wheel_molecules() -> list[str]:
-    """Return the SMILES in the files of the installed RDKit, as they stand there, about 18,000 in the order of the files.
+    """Return the SMILES in the files of the installed RDKit as they stand there, about 18,000.
 
     Notes
     -----
@@ -102,7 +104,7 @@ def wheel_and_grafts(*, n_grafts: int = 60_000, limit: int | None = None, seed: 
 
 
 def fragments(molecules: list[str]) -> list[str]:
-    """Return the distinct BRICS fragments of molecules, up to 11 heavy atoms, sorted; open ends are numbered dummy atoms like ``[4*]``.
+    """Return the distinct BRICS fragments of up to 11 heavy atoms, sorted; open ends are dummy atoms like ``[4*]``.
 
     Molecules that cannot be parsed, or have more than one part, give none.
 
@@ -171,8 +173,8 @@ def graft(texts: list[str], n: int, *, seed: int = 0) -> list[str]:
     texts : list of str
         Fragments from :func:`fragments`.
     n : int
-        Tries. A try that finds no partner, does not end at 12 to 36 heavy atoms or breaks a valence gives nothing, so fewer
-        molecules come back; repeats are not removed.
+        Tries. A try that finds no partner, does not end at 12 to 36 heavy atoms or breaks a valence gives nothing, so
+        fewer molecules come back; repeats are not removed.
     seed : int
         The same fragments, n and seed give the same molecules.
 

@@ -11,11 +11,11 @@ from breadth.tasks.corpus_files import Row
 from breadth.tasks.smiles import parse_smiles, require_rdkit, split_smiles
 
 #: Elements that are kept. Source: the elements of the published ChEMBL priors (REINVENT, GuacaMol), with hydrogen.
-ELEMENTS = frozenset("H B C N O F P S Cl Br I".split())
+ELEMENTS = frozenset(["H", "B", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"])
 #: A token in fewer than this share of the molecules is dropped with them: 25 in half a million, too few to learn from.
 RARE_SHARE = 5e-5
 N_EXAMPLES = 5
-N_SPOT_CHECKS = 2_000  # of a file that is said to be canonical; a share of 0.2 % bad lines slips through once in 55 times
+N_SPOT_CHECKS = 2_000  # of a file that is said to be canonical; 0.2 % of bad lines slip through once in 55 times
 
 UNPARSABLE = "not a SMILES that RDKit can parse"
 TOO_LONG = "longer than the context"
@@ -29,8 +29,9 @@ _ISOTOPE = re.compile(r"\[\d")
 class CorpusReport:
     """What a corpus was made of.
 
-    ``dropped`` counts lines by reason; ``examples`` holds up to five (line number, text) of each, ``details`` the elements
-    and the tokens that were in the way. ``checked`` says which lines RDKit parsed. ``n_rdkit_messages`` counts the warnings and errors that RDKit wrote and that were not shown.
+    ``dropped`` counts lines by reason; ``examples`` holds up to five (line number, text) of each, ``details`` the
+    elements and the tokens that were in the way. ``checked`` says which lines RDKit parsed. ``n_rdkit_messages`` counts
+    the warnings and errors that RDKit wrote and that were not shown.
     """
 
     source: str
@@ -119,8 +120,8 @@ class Cleaner:
             shown = "; ".join(f"line {row.line}: {row.text[:80]!r}" for row in wrong[:3])
             raise ValueError(
                 f"canonical=True, but {len(wrong)} of the {self.n_parsed:,} lines that were parsed are not canonical "
-                f"{'isomeric' if self.isomeric else 'flat'} SMILES of this RDKit ({shown}); leave canonical out, and every "
-                "line will be parsed"
+                f"{'isomeric' if self.isomeric else 'flat'} SMILES of this RDKit ({shown}); leave canonical out, and "
+                "every line will be parsed"
             )
 
     def _parse(self, text: str) -> tuple[str, str | None]:

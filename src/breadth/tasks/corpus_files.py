@@ -1,4 +1,4 @@
-"""Rows of a text column out of a file or a hub data set, with line numbers, and errors that say what is wrong with it."""
+"""Rows of a text column out of a file or a hub data set, with line numbers and errors that say what is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LINE = 100_000  # characters; the longest SMILES of PubChem is below 10,000
 
 
 class Row(NamedTuple):
-    """One row of a corpus: line (or row) number from 1, the text, and the split that the file gives it ("" for none)."""
+    """One row of a corpus: line (or row) number from 1, the text, and the split that the file gives ("" for none)."""
 
     line: int
     text: str
@@ -33,8 +33,9 @@ def read_rows(source: str | os.PathLike, *, column: str | None = None) -> Iterat
     Parameters
     ----------
     source : str or path
-        ``.smi``, ``.ism``, ``.txt``: first word of each line, or the column of that name where the first line is a header.
-        ``.csv``, ``.tsv``, ``.parquet``: the column ``column``, else one of ``SMILES_COLUMNS``. All but Parquet also ``.gz``.
+        ``.smi``, ``.ism``, ``.txt``: first word of each line, or the column of that name where the first line is a
+        header. ``.csv``, ``.tsv``, ``.parquet``: the column ``column``, else one of ``SMILES_COLUMNS``. All but Parquet
+        also ``.gz``.
     column : str, optional
         Name of the column.
 
@@ -43,7 +44,8 @@ def read_rows(source: str | os.PathLike, *, column: str | None = None) -> Iterat
     FileNotFoundError
         There is no such file, and the name is not that of a hub data set.
     ValueError
-        Unknown kind of file, no such column, a damaged or binary file, a line above 100,000 characters; with line numbers.
+        Unknown kind of file, no such column, a damaged or binary file, a line above 100,000 characters; with line
+        numbers.
     ImportError
         A hub data set without the package ``datasets``.
     """
@@ -56,7 +58,8 @@ def read_rows(source: str | os.PathLike, *, column: str | None = None) -> Iterat
         return _read_hub(str(source), column)
     kind = kind_of(path)
     if path.is_dir() or kind not in SUFFIXES:
-        raise ValueError(f"corpus {str(source)!r}: expected a file that ends in {', '.join(SUFFIXES)} (also .gz), got {path.name!r}")
+        endings = ", ".join(SUFFIXES)
+        raise ValueError(f"corpus {str(source)!r}: expected a file that ends in {endings} (or .gz), got {path.name!r}")
     if kind == ".parquet":
         return _read_parquet(path, column)
     return _read_delimited(path, column, kind)
@@ -76,14 +79,15 @@ def _lines(path: Path) -> Iterator[str]:
             while line := handle.readline(MAX_LINE + 1):
                 number += 1
                 if b"\0" in line:
-                    raise ValueError(f"corpus {path}: line {number} holds a zero byte; this looks like a binary file, not text")
+                    raise ValueError(f"corpus {path}: line {number} holds a zero byte; is it a binary file?")
                 if len(line) > MAX_LINE:
                     raise ValueError(
-                        f"corpus {path}: line {number} is longer than {MAX_LINE:,} characters; expected one molecule a line"
+                        f"corpus {path}: line {number} is longer than {MAX_LINE:,} characters: expected a molecule"
                     )
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"corpus {path}: line {number} is not UTF-8 text ({error.reason}); is it a binary file?") from error
+        what = f"line {number} is not UTF-8 text ({error.reason}); is it a binary file?"
+        raise ValueError(f"corpus {path}: {what}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"corpus {path}: damaged gzip file after line {number} ({error})") from error
 
@@ -101,7 +105,8 @@ def _pick_column(names: Sequence[str], column: str | None, where: str) -> int | 
 def _read_delimited(path: Path, column: str | None, kind: str) -> Iterator[Row]:
     separator = {".csv": ",", ".tsv": "\t"}.get(kind)
     lines = _lines(path)
-    rows = csv.reader(lines, delimiter=separator) if separator else (re.split(r"[\s,;]+", line.strip()) for line in lines)
+    words = (re.split(r"[\s,;]+", line.strip()) for line in lines)
+    rows = csv.reader(lines, delimiter=separator) if separator else words
     index, split = None, None
     try:
         for number, cells in enumerate(rows, 1):
@@ -113,8 +118,8 @@ def _read_delimited(path: Path, column: str | None, kind: str) -> Iterator[Row]:
                     continue
                 if separator and cells and not split_smiles(cells[0].strip()):
                     raise ValueError(
-                        f"corpus {path}: none of the columns {cells} is named like SMILES ({', '.join(SMILES_COLUMNS)}); "
-                        "name it with column=..."
+                        f"corpus {path}: none of the columns {cells} is named like SMILES "
+                        f"({', '.join(SMILES_COLUMNS)}); name it with column=..."
                     )
                 index = 0  # no header
             text = cells[index].strip() if index < len(cells) else ""

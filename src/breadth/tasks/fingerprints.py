@@ -59,18 +59,23 @@ def pack_fingerprints(smiles: Sequence[str]) -> np.ndarray:
         for i, text in enumerate(smiles):
             row = _fingerprint_of_text(text)
             if row is None:
-                raise ValueError(f"smiles[{i}]: expected a SMILES that RDKit can parse, got {text!r}; leave it out first")
+                raise ValueError(f"smiles[{i}]: expected a SMILES that RDKit can parse, got {text!r}: leave it out")
             rows.append(row)
     return np.stack(rows) if rows else np.zeros((0, N_WORDS), dtype=np.uint64)
 
 
-if hasattr(np, "bitwise_count"):
-    _popcount = np.bitwise_count
-else:  # numpy 1: a table of the 65,536 half-words
-    _TABLE = np.array([bin(i).count("1") for i in range(1 << 16)], dtype=np.uint8)
+@lru_cache(maxsize=1)
+def _table() -> np.ndarray:
+    return np.array([bin(i).count("1") for i in range(1 << 16)], dtype=np.uint8)
 
-    def _popcount(words: np.ndarray) -> np.ndarray:
-        return _TABLE[np.ascontiguousarray(words).view(np.uint16)].reshape(*words.shape, 4).sum(-1, dtype=np.uint8)
+
+def _popcount_by_table(words: np.ndarray) -> np.ndarray:
+    """Return the set bits of each word, for numpy 1, which has no ``bitwise_count``."""
+    quarters = np.ascontiguousarray(words).view(np.uint16).reshape(*words.shape, 4)
+    return _table()[quarters].sum(axis=-1, dtype=np.uint8)
+
+
+_popcount = getattr(np, "bitwise_count", _popcount_by_table)
 
 
 def bit_counts(packed: np.ndarray) -> np.ndarray:
@@ -83,7 +88,7 @@ def _unpack(packed: np.ndarray) -> np.ndarray:
 
 
 def _split_bits(bits: np.ndarray, rare: float) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Part the columns: frequent ones as a float32 matrix, rare ones as lists of the rows that have them (two or more)."""
+    """Part the columns: frequent ones as a float32 matrix, rare ones (of two rows or more) as lists of rows."""
     count = bits.sum(axis=0, dtype=np.int64)  # (2048,)
     frequent = count > max(1, rare * len(bits))
     dense = bits[:, frequent].astype(np.float32)  # (n, F)
@@ -132,8 +137,8 @@ def mean_tanimoto_distance(packed: np.ndarray, weight: np.ndarray | None = None,
 
     Notes
     -----
-    The intersections are whole numbers and exact. Frequent bits go through a matrix product; rare ones (most of the 2048)
-    are added pair by pair, which is why this is faster than counting all bits of all pairs.
+    The intersections are whole numbers and exact. Frequent bits go through a matrix product; rare ones (most of the
+    2048) are added pair by pair, which is why this is faster than counting all bits of all pairs.
     """
     packed = np.ascontiguousarray(packed, dtype=np.uint64)
     n = len(packed)
@@ -181,7 +186,8 @@ def mean_pairwise_tanimoto(smiles: Sequence[str]) -> float:
     Parameters
     ----------
     smiles : sequence of str
-        n SMILES. Repeated molecules are **not** removed: each copy is a molecule of its own, at distance 0 of the others.
+        n SMILES. Repeated molecules are **not** removed: each copy is a molecule of its own, at distance 0 of the
+        others.
 
     Returns
     -------

@@ -12,7 +12,7 @@ import numpy as np
 from breadth.tasks.fingerprints import pack_fingerprint
 from breadth.tasks.oracles import Oracle
 from breadth.tasks.scoring import score_batch
-from breadth.tasks.smiles import _canonical, parse_smiles, quiet_rdkit
+from breadth.tasks.smiles import canonicalise, parse_smiles, quiet_rdkit
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class MoleculeCache:
             self._canonical.move_to_end(text)
             canonical = self._canonical[text]
         else:
-            canonical = self._canonical[text] = _canonical(text, self.isomeric)
+            canonical = self._canonical[text] = canonicalise(text, isomeric=self.isomeric)
         if canonical is None:
             return None
         entry = self._entries.get(canonical)

@@ -1,20 +1,24 @@
-"""Molecules to pre-train on: from a file, a hub data set or nothing at all, cleaned once and kept in the user's cache."""
+"""Molecules to pre-train on: from a file, a hub data set or nothing at all, cleaned once and kept in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from breadth.tasks.corpus_cleaning import UNPARSABLE, Cleaner, CorpusReport
 from breadth.tasks.corpus_files import Row, read_rows
 from breadth.tasks.smiles import quiet_rdkit, require_rdkit
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # of the cleaning rules; part of the cache's key
 VALID_EVERY = 50  # 2 % of the molecules, by hash, are kept out of training
@@ -23,7 +27,7 @@ _VALID_NAMES = {"valid", "validation", "val", "dev"}
 
 @dataclass(frozen=True)
 class Corpus:
-    """A clean set of molecules: canonical, distinct, short enough, in two splits, with the report of how it came about."""
+    """A clean set of molecules: canonical, distinct, short enough, in two splits, and how it came about."""
 
     train: list[str]
     valid: list[str]
@@ -46,7 +50,8 @@ class Corpus:
             raise ValueError(f"split: expected 'train' or 'valid', got {name!r}")
         rows = self.train if name == "train" else self.valid
         if not rows:
-            raise ValueError(f"corpus {self.report.source}: the split {name!r} is empty ({self.report.n_lines} lines read)")
+            n = self.report.n_lines
+            raise ValueError(f"corpus {self.report.source}: the split {name!r} is empty ({n} lines read)")
         return rows
 
 
@@ -71,9 +76,10 @@ def load_corpus(
     """Return the clean corpus of a file, a hub data set or the zero-data default.
 
     Each line is parsed by RDKit and written in its canonical form; dropped are empty and unparsable lines, duplicates,
-    several fragments, isotopes, elements outside B C N O F P S Cl Br I, molecules that are too long, and tokens that fewer
-    than one molecule in 20,000 has (the elements are those of the published ChEMBL priors). A column ``split`` of the file is followed (train, valid; test is left out); elsewhere
-    one molecule in 50 is valid: those whose SHA-1, first 8 hex digits, divides by 50.
+    several fragments, isotopes, elements outside B C N O F P S Cl Br I, molecules that are too long, and tokens that
+    fewer than one molecule in 20,000 has (the elements are those of the published ChEMBL priors). A column ``split`` of
+    the file is followed (train, valid; test is left out); elsewhere one molecule in 50 is valid: those whose SHA-1,
+    first 8 hex digits, divides by 50.
 
     Parameters
     ----------
@@ -89,8 +95,8 @@ def load_corpus(
     column : str, optional
         Column of the SMILES where its name is not a usual one.
     canonical : bool
-        True: trust that the lines are canonical. About 2,000 of them, evenly spaced, are parsed, the others only split into
-        tokens (thirty times faster); the report says so.
+        True: trust that the lines are canonical. About 2,000 of them, evenly spaced, are parsed, the others only split
+        into tokens (thirty times faster); the report says so.
     bad_share : float
         Largest share of unparsable lines, of those that are not empty.
     fragments : {"drop", "largest"}
@@ -121,16 +127,14 @@ def load_corpus(
     }  # fmt: skip
     digest = file_sha256(source) if Path(source).expanduser().is_file() else ""
     place = _place({**settings, "sha256": digest}) if cache and digest else None
-    if place is not None and (kept := _read_cache(place, str(source))) is not None:
-        return kept
-    rows = _limited(list(read_rows(source, column=column)), limit)
-    corpus = clean_rows(
-        rows, source=str(source), sha256=digest, isomeric=isomeric, max_tokens=max_tokens, canonical=canonical,
-        bad_share=bad_share, fragments=fragments,
-    )  # fmt: skip
-    if place is not None:
-        _write_cache(place, corpus)
-    return corpus
+
+    def make() -> Corpus:
+        return clean_rows(
+            _limited(list(read_rows(source, column=column)), limit), source=str(source), sha256=digest,
+            isomeric=isomeric, max_tokens=max_tokens, canonical=canonical, bad_share=bad_share, fragments=fragments,
+        )  # fmt: skip
+
+    return _say(_cached(place, str(source), make))
 
 
 def clean_rows(
@@ -186,7 +190,8 @@ def _refuse(cleaner: Cleaner, rows: Sequence[Row], source: str, bad_share: float
         shown = "; ".join(f"line {line}: {text[:80]!r}" for line, text in cleaner.examples[UNPARSABLE])
         raise ValueError(
             f"corpus {source}: {bad:,} of {n:,} lines ({bad / n:.1%}) are not SMILES that RDKit can parse, more than "
-            f"bad_share={bad_share:.1%}. The first: {shown}. Mend the file, name its column with column=..., or raise bad_share"
+            f"bad_share={bad_share:.1%}. The first: {shown}. Mend the file, name its column with column=..., or "
+            "raise bad_share"
         )
 
 
@@ -228,12 +233,37 @@ def _default(n_grafts: int, limit: int | None, isomeric: bool, max_tokens: int, 
     settings = {"n_grafts": n_grafts, "limit": limit, "isomeric": isomeric, "max_tokens": max_tokens}
     place = _place({**settings, "source": "default"}) if cache else None
     source = f"zero-data default (molecules of the RDKit wheel and {n_grafts:,} grafts)"
-    if place is not None and (kept := _read_cache(place, source)) is not None:
+
+    def make() -> Corpus:
+        rows = wheel_and_grafts(n_grafts=n_grafts, limit=limit)
+        # bad_share 1: a few lines of the wheel's own files are refused by RDKit itself, and nobody could mend them.
+        return clean_rows(
+            rows, source=source, isomeric=isomeric, max_tokens=max_tokens, bad_share=1.0, fragments="largest"
+        )  # fmt: skip
+
+    return _cached(place, source, make)
+
+
+def _say(corpus: Corpus) -> Corpus:
+    """Log how many lines could not be parsed, with the first of them."""
+    report = corpus.report
+    if n := report.dropped.get(UNPARSABLE):
+        shown = "; ".join(f"line {line}: {text[:80]!r}" for line, text in report.examples[UNPARSABLE][:3])
+        log.warning("corpus %s: %s of %s lines dropped, %s (%s)", report.source, n, report.n_lines, UNPARSABLE, shown)
+    return corpus
+
+
+def _cached(place: Path | None, source: str, make: Callable[[], Corpus]) -> Corpus:
+    """Return the corpus kept at ``place``, or make it and keep it; a lock lets parallel runs wait for the first."""
+    if place is None:
+        return make()
+    if (kept := _read_cache(place, source)) is not None:
         return kept
-    rows = wheel_and_grafts(n_grafts=n_grafts, limit=limit)
-    # bad_share 1: the wheel's own files hold some lines that RDKit refuses on purpose, and nobody could mend them.
-    corpus = clean_rows(rows, source=source, isomeric=isomeric, max_tokens=max_tokens, bad_share=1.0, fragments="largest")
-    if place is not None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.with_suffix(".lock")):
+        if (kept := _read_cache(place, source)) is not None:
+            return kept
+        corpus = make()
         _write_cache(place, corpus)
     return corpus
 
@@ -272,7 +302,6 @@ def _write_cache(place: Path, corpus: Corpus) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    place.parent.mkdir(parents=True, exist_ok=True)
     report = json.dumps(asdict(corpus.report))
     table = pyarrow.table({"smiles": corpus.train + corpus.valid}).replace_schema_metadata({"report": report})
     with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.stem, delete=False) as handle:

@@ -18,8 +18,8 @@ from breadth.tasks.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-#: One token of a SMILES text: a bracket atom, a two-letter halogen, a two-digit ring number, an atom, a bond or branch, a
-#: digit. Source: Schwaller et al., Molecular Transformer (arXiv 1811.02633).
+#: One token of a SMILES text: a bracket atom, a two-letter halogen, a two-digit ring number, an atom, a bond or branch,
+#: a digit. Source: Schwaller et al., Molecular Transformer (arXiv 1811.02633).
 SMILES_PATTERN = r"(\[[^\]]+\]|Br|Cl|%\d{2}|[BCNOPSFIbcnops]|[()=#\-+\\/:~@?>*$.]|\d)"
 
 _TOKEN = re.compile(SMILES_PATTERN)
@@ -136,8 +136,8 @@ def quiet_rdkit(keep: int = 5) -> Iterator[RdkitMessages]:
 def parse_smiles(text: str) -> Mol | None:
     """Return RDKit's molecule of a SMILES text, or None where it is not one.
 
-    None: no atoms, a character that SMILES does not have (white space inside, too: RDKit would read it as the start of a
-    name), or a text that RDKit refuses (syntax, valence, aromaticity). The molecule is shared: do not change it.
+    None: no atoms, a character that SMILES does not have (white space inside, too: RDKit would read it as the start of
+    a name), or a text that RDKit refuses (syntax, valence, aromaticity). The molecule is shared: do not change it.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def canonical_smiles(text: str, *, isomeric: bool = False) -> str | None:
 
     Notes
     -----
-    The form that comes back can itself be parsed: the rare text whose canonical form RDKit refuses counts as unparsable.
+    The form that comes back can itself be parsed: a text whose canonical form RDKit refuses (rare) is unparsable.
 
     Examples
     --------
@@ -175,10 +175,11 @@ def canonical_smiles(text: str, *, isomeric: bool = False) -> str | None:
     ('CC(N)O', 'C[C@H](N)O')
     """
     with quiet_rdkit():
-        return _canonical(text, isomeric)
+        return canonicalise(text, isomeric=isomeric)
 
 
-def _canonical(text: str, isomeric: bool) -> str | None:
+def canonicalise(text: str, *, isomeric: bool = False) -> str | None:
+    """Return what :func:`canonical_smiles` returns; for many texts inside one ``quiet_rdkit`` block."""
     molecule = parse_smiles(text)
     if molecule is None:
         return None

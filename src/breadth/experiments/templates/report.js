@@ -17,13 +17,17 @@
     width: 0,
   }));
 
-  // Replace colour tokens; only under keys that end in "color", so that no name is ever taken for one.
+  // Replace colour tokens ("@c0", "@c0/0.4"); only under keys that end in "color", so that no name is ever taken for one.
+  const colour = (token, colours) => {
+    const [name, opacity] = token.slice(1).split("/");
+    return colours[name] + (opacity ? Math.round(255 * opacity).toString(16).padStart(2, "0") : "");
+  };
   const resolve = (value, colours, key = "") => {
     if (Array.isArray(value)) return value.map((v) => resolve(v, colours, key));
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, resolve(v, colours, k)]));
     }
-    return typeof value === "string" && key.endsWith("color") && value[0] === "@" ? colours[value.slice(1)] : value;
+    return typeof value === "string" && key.endsWith("color") && value[0] === "@" ? colour(value, colours) : value;
   };
 
   // Panels stand side by side while each has room, else below each other; the legend takes as many lines as it needs.

@@ -63,4 +63,5 @@ def find_oracle(oracle: str | Oracle) -> NamedOracle:
         name = getattr(oracle, "__name__", type(oracle).__name__)
         summary = (getattr(oracle, "__doc__", None) or "a user's function").strip().splitlines()[0]
         return NamedOracle(oracle, f"{name}: {summary}", "user")
-    raise TypeError(f"oracle: expected a name or a callable (list of SMILES -> list of floats), got {type(oracle).__name__}")
+    came = type(oracle).__name__
+    raise TypeError(f"oracle: expected a name or a callable (list of SMILES -> list of floats), got {came}")

@@ -1,0 +1,36 @@
+# make study: a fresh clone to a report (about 4 minutes after the install). make test: a fresh clone to tested.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: study test nightly lint clean
+
+study: $(VENV)/.installed
+	$(BIN)/breadth study circle
+
+test: $(VENV)/.tests-installed
+	$(BIN)/python -m pytest
+
+nightly: $(VENV)/.tests-installed
+	$(BIN)/python -m pytest -m "nightly or not nightly"
+
+lint: $(VENV)/.tests-installed
+	$(BIN)/lint-imports
+	$(BIN)/ruff check src tests benchmarks examples
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "breadth needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.tests-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[molecules,test]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) runs
