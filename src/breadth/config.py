@@ -87,7 +87,7 @@ class TrainSettings(Settings):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     beta1: Share = 0.9
-    beta2: Share = 0.95
+    beta2: Share = Field(0.999, description="a shorter memory (0.95) lets a nearly converged policy take full-size steps on one rollout's gradient")
     clip_norm: Rate = 1.0
     inner_epochs: Positive | None = Field(None, description="passes over each batch of rollouts; default: what the objective recommends")
     minibatches: Positive | None = Field(None, description="optimiser steps per pass; default: what the objective recommends")

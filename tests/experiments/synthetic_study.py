@@ -28,7 +28,15 @@ METRICS = (
 ).split()
 
 
-def make_study(folder: Path, *, seeds: int = 3, labels: tuple[str, ...] = tuple(OBJECTIVES), samples: bool = True) -> dict:
+EVENTS = [
+    {"event": "started", "step": 0, "python": "3.11.2", "packages": {"torch": "2.8.0", "numpy": "2.4.6"}, "cores": 2},
+    {"event": "refused", "step": 7, "reason": "the loss is not finite"},
+]
+
+
+def make_study(
+    folder: Path, *, seeds: int = 3, labels: tuple[str, ...] = tuple(OBJECTIVES), samples: bool = True
+) -> dict:
     """Write a study's runs and ``summary.json`` into ``folder`` and return the summary."""
     objectives = {label: _objective(folder, label, range(seeds), samples) for label in labels}
     summary = {
@@ -42,14 +50,22 @@ def make_study(folder: Path, *, seeds: int = 3, labels: tuple[str, ...] = tuple(
             "quality": "1 where the edges form such a cycle, else 0",
             "parsable": "an even number of vertex tokens",
             "valid": "quality 1",
-            "distances": {"directed": "Jaccard distance of labelled directed edge sets", "undirected": "the same without direction"},
+            "distances": {
+                "directed": "Jaccard distance of labelled directed edge sets",
+                "undirected": "the same without direction",
+            },
             "correct_at": 1.0,
             "max_tokens": 12,
             "end_token": False,
             "source": "Nagarajan et al. 2025",
             "notes": [],
         },
-        "settings": {"task": {"name": "circle", "vertices": 15, "edges": 6}, "steps": STEPS, "group": 128, "seeds": list(range(seeds))},
+        "settings": {
+            "task": {"name": "circle", "vertices": 15, "edges": 6},
+            "steps": STEPS,
+            "group": 128,
+            "seeds": list(range(seeds)),
+        },
         "prior": {
             "hash": "a1b2c3d4",
             "from_cache": True,
@@ -59,10 +75,18 @@ def make_study(folder: Path, *, seeds: int = 3, labels: tuple[str, ...] = tuple(
             "diversity": {"value": 0.985, "error": 0.001, "n": 990},
             "policy_entropy": {"value": 1.9, "error": 0.01, "n": 1000},
         },
-        "metrics": {"quality": "quality", "diversity": "diversity", "entropy": "policy_entropy", "frontier_diversity": "diversity_valid"},
+        "metrics": {
+            "quality": "quality",
+            "diversity": "diversity",
+            "entropy": "policy_entropy",
+            "frontier_diversity": "diversity_valid",
+        },
         "objectives": objectives,
         "comparisons": _comparisons(objectives),
-        "frontier": {"metric": "diversity_valid", "curves": {label: _frontier(folder, objectives[label]) for label in labels}},
+        "frontier": {
+            "metric": "diversity_valid",
+            "curves": {label: _frontier(folder, objectives[label]) for label in labels},
+        },
         "verdict": "At R ≥ 0.95, DARLING bought diversity over Dr. GRPO; RLHF and QEMPO cannot be told apart from it with three seeds.",
         "seconds": {"prior": 0.4, "runs": 143.7, "analysis": 9.1, "total": 153.2},
     }
@@ -81,7 +105,11 @@ def paths(label: str, seed: int, steps: np.ndarray) -> tuple[np.ndarray, np.ndar
         d = 0.985 - (0.985 - d_end) / (1 + np.exp(-(steps - 140 * rng.uniform(0.85, 1.15)) / 22))
     h = 1.9 - np.log((1.08 - 0.28) / (1.08 - r)) / 1.3
     noise = rng.normal(0, 1, (3, len(steps)))
-    return np.clip(r + 0.006 * noise[0], 0, 1), np.clip(d + 0.004 * noise[1], 0, 1), np.clip(h + 0.02 * noise[2], 0, None)
+    return (
+        np.clip(r + 0.006 * noise[0], 0, 1),
+        np.clip(d + 0.004 * noise[1], 0, 1),
+        np.clip(h + 0.02 * noise[2], 0, None),
+    )
 
 
 def exponent(label: str) -> float:
@@ -100,7 +128,9 @@ def _objective(folder: Path, label: str, seeds: range, samples: bool) -> dict:
         (folder / home).mkdir(parents=True)
         _write_lines(folder / home / "ledger.jsonl", _ledger(label, seed, steps, r, d, h))
         _write_lines(folder / home / "steps.jsonl", _training(label, seed))
-        _write_lines(folder / home / "events.jsonl", [{"event": "start", "versions": {"torch": "2.8.0", "numpy": "2.4.6"}}])
+        _write_lines(
+            folder / home / "events.jsonl", [{"event": "start", "versions": {"torch": "2.8.0", "numpy": "2.4.6"}}]
+        )
         if samples:
             write_samples(folder / home / f"samples/step-{STEPS:06d}.parquet", label, seed, r[-1], d[-1])
         final = {
@@ -115,16 +145,24 @@ def _objective(folder: Path, label: str, seeds: range, samples: bool) -> dict:
                 "final": {"step": STEPS, **final}, "at_quality": at, "fits": fits, "composition": COMPOSITION,
             }
         )  # fmt: skip
-    pooled = [np.concatenate(parts) for parts in zip(*(paths(label, s, np.arange(0, STEPS + 1, EVERY)) for s in seeds), strict=True)]
+    pooled = [
+        np.concatenate(parts)
+        for parts in zip(*(paths(label, s, np.arange(0, STEPS + 1, EVERY)) for s in seeds), strict=True)
+    ]
     return {
         "kind": label,
         "title": title,
         "settings": {"kind": label, "learning_rate": 2e-3, "floor": 0.1 if label == "darling" else None},
         "source": "arXiv:2503.20783",
         "runs": runs,
-        "final": {name: over_seeds([run["final"][name]["value"] for run in runs]) for name in runs[0]["final"] if name != "step"},
+        "final": {
+            name: over_seeds([run["final"][name]["value"] for run in runs])
+            for name in runs[0]["final"]
+            if name != "step"
+        },
         "at_quality": [
-            {"quality": q, **over_seeds([run["at_quality"][i]["diversity"]["value"] for run in runs])} for i, q in enumerate(QUALITIES)
+            {"quality": q, **over_seeds([run["at_quality"][i]["diversity"]["value"] for run in runs])}
+            for i, q in enumerate(QUALITIES)
         ],
         "fits": {
             "R-D": fit("R-D", pooled[1], pooled[0], rd, exponent(label)),
@@ -154,7 +192,12 @@ def over_seeds(values: list[float | None]) -> dict:
 def _matched(q: float, steps: np.ndarray, r: np.ndarray, d: np.ndarray) -> dict:
     reached = np.flatnonzero(r >= q)
     if len(reached) == 0:
-        return {"quality": q, "step": None, "diversity": {"value": None, "error": None, "n": 0}, "reason": f"R reached {r.max():.3f}"}
+        return {
+            "quality": q,
+            "step": None,
+            "diversity": {"value": None, "error": None, "n": 0},
+            "reason": f"R reached {r.max():.3f}",
+        }
     best = reached[np.argmax(d[reached])]
     estimate = {"value": float(d[best]), "error": 0.003, "n": 900}
     return {"quality": q, "step": int(steps[best]), "diversity": estimate, "reason": None}
@@ -169,7 +212,11 @@ def fit(law: str, x: np.ndarray, y: np.ndarray, verdict: str, c: float = 1.3) ->
     curve = intercept + slope * grid if law == "H-D" else b - a * np.exp(c * (grid - x.max()))
     params = {"a": slope, "b": intercept} if law == "H-D" else {"a": a * math.exp(-c * x.max()), "b": b, "c": c}
     unknown = verdict == "cannot tell"
-    reason = {"holds": "R² 0.96, no lack of fit", "does not hold": "lack of fit (p 0.002)", "cannot tell": "c at its bound"}[verdict]
+    reason = {
+        "holds": "R² 0.96, no lack of fit",
+        "does not hold": "lack of fit (p 0.002)",
+        "cannot tell": "c at its bound",
+    }[verdict]
     return {
         "form": "linear" if law == "H-D" else "exponential",
         "formula": "H = a·D + b" if law == "H-D" else f"R = −a·exp(c·{law[-1]}) + b",
@@ -213,13 +260,23 @@ def _comparisons(objectives: dict) -> list[dict]:
             continue
         for at, i in (("R >= 0.90", 0), ("R >= 0.95", 1), ("end of run", None)):
             read = [
-                [run["final"]["diversity_valid"]["value"] if i is None else run["at_quality"][i]["diversity"]["value"] for run in o["runs"]]
+                [
+                    run["final"]["diversity_valid"]["value"]
+                    if i is None
+                    else run["at_quality"][i]["diversity"]["value"]
+                    for run in o["runs"]
+                ]
                 for o in (objectives[label], objectives["dr_grpo"])
             ]
             both = [(a, b) for a, b in zip(*read, strict=True) if a is not None and b is not None]
             value = over_seeds([a - b for a, b in both])
-            low, high = value["low"] if value["low"] is not None else -1, value["high"] if value["high"] is not None else 1
-            verdict = "bought" if low > 0 else "lost" if high < 0 else "the same" if max(-low, high) < 0.02 else "cannot tell"
+            low, high = (
+                value["low"] if value["low"] is not None else -1,
+                value["high"] if value["high"] is not None else 1,
+            )
+            verdict = (
+                "bought" if low > 0 else "lost" if high < 0 else "the same" if max(-low, high) < 0.02 else "cannot tell"
+            )
             names = objectives[label]["title"], objectives["dr_grpo"]["title"]
             words = f"At {at}, {names[0]} against {names[1]}: {value['value'] if value['value'] is None else round(value['value'], 3)}"
             rows.append(
@@ -237,11 +294,31 @@ def _ledger(label: str, seed: int, steps: np.ndarray, r: np.ndarray, d: np.ndarr
     rows = []
     for i, step in enumerate(steps):
         values = dict.fromkeys(METRICS, 0.5)
-        values |= {"quality": r[i], "diversity": d[i], "diversity_valid": d[i], "policy_entropy": h[i], "length": 12.0, "unique_share": d[i]}
+        values |= {
+            "quality": r[i],
+            "diversity": d[i],
+            "diversity_valid": d[i],
+            "policy_entropy": h[i],
+            "length": 12.0,
+            "unique_share": d[i],
+        }
         for metric, value in values.items():
             sets = value + rng.normal(0, 0.01, N_SETS)
-            row = {"study": "circle", "objective": label, "seed": seed, "step": int(step), "checkpoint": sha256(f"{label} {seed} {i}".encode()).hexdigest()[:16]}
-            row |= {"metric": metric, "value": float(value), "error": 0.004, "n": N_SETS * SET_SIZE, "n_unscored": 0, "unit": ""}
+            row = {
+                "study": "circle",
+                "objective": label,
+                "seed": seed,
+                "step": int(step),
+                "checkpoint": sha256(f"{label} {seed} {i}".encode()).hexdigest()[:16],
+            }
+            row |= {
+                "metric": metric,
+                "value": float(value),
+                "error": 0.004,
+                "n": N_SETS * SET_SIZE,
+                "n_unscored": 0,
+                "unit": "",
+            }
             rows.append(row | {"sets": sets.round(5).tolist()})
     return rows
 
@@ -252,14 +329,22 @@ def _training(label: str, seed: int) -> list[dict]:
     reward = paths(label, seed, steps)[0]
     rows = []
     for step, value in zip(steps, reward, strict=True):
-        row = {"step": int(step), "reward": float(value), "reward_error": 0.04, "n_unscored": 0, "loss": float(rng.normal(0, 0.1))}
+        row = {
+            "step": int(step),
+            "reward": float(value),
+            "reward_error": 0.04,
+            "n_unscored": 0,
+            "loss": float(rng.normal(0, 0.1)),
+        }
         row |= {"grad_norm": float(rng.gamma(4, 0.1)), "learning_rate": 2e-3, "length": 12.0}
         own = {"qempo": {"inv_lambda": 0.03 * (1 - value)}, "rlhf": {"kl_prior": 3 * value}}.get(label, {})
         rows.append(row | {k: float(v) for k, v in own.items()})
     return rows
 
 
-def write_samples(path: Path, label: str, seed: int, quality: float, diversity: float, texts: list[str] | None = None) -> None:
+def write_samples(
+    path: Path, label: str, seed: int, quality: float, diversity: float, texts: list[str] | None = None
+) -> None:
     """Write the samples of a checkpoint; ``texts`` replaces the circles by texts of one's own, all parsable."""
     rng = np.random.default_rng([seed, len(label)])
     rows = []
@@ -297,7 +382,8 @@ def picture(text: str) -> str | None:
     at = [(50 + 38 * math.cos(2 * math.pi * k / 15), 50 + 38 * math.sin(2 * math.pi * k / 15)) for k in range(15)]
     pairs = zip(words[::2], words[1::2], strict=True)
     lines = "".join(
-        f'<line x1="{at[int(a)][0]:.0f}" y1="{at[int(a)][1]:.0f}" x2="{at[int(b)][0]:.0f}" y2="{at[int(b)][1]:.0f}"/>' for a, b in pairs
+        f'<line x1="{at[int(a)][0]:.0f}" y1="{at[int(a)][1]:.0f}" x2="{at[int(b)][0]:.0f}" y2="{at[int(b)][1]:.0f}"/>'
+        for a, b in pairs
     )
     dots = "".join(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3"/>' for x, y in at)
     return f'<svg viewBox="0 0 100 100"><g stroke="#0072B2" stroke-width="2">{lines}</g>{dots}</svg>'

@@ -98,12 +98,12 @@ def update(
         nothing is changed and the rollouts that caused it are named.
     """
     optimizer.zero_grad(set_to_none=True)
-    mask, lengths = batch.rollouts.mask[rows], batch.rollouts.mask.sum(-1)[rows]
+    lengths = batch.rollouts.mask.sum(-1)[rows]
     whole = batch.select(rows, batch.rollouts.mask.shape[1])
-    denominator = objective.denominator(**{k: v for k, v in whole.items() if k in ("mask", "group", "reward", "scored")})
-    coupled = {}
-    if objective.family == "group" and len(rows) > micro_batch:
-        coupled = _group_means(model, objective, batch, rows, banned=banned, micro_batch=micro_batch)
+    denominator = objective.denominator(**{k: v for k, v in whole.items() if k not in ("advantage", "logp_old")})
+    coupled: dict[str, Tensor] = {}
+    if objective.coupled is not None and len(rows) > micro_batch:
+        coupled = _couple(model, objective, batch, rows, banned=banned, micro_batch=micro_batch)
     total = 0.0
     stats: dict[str, float] = {}
     for part in micro_batches(lengths, micro_batch):
@@ -130,22 +130,19 @@ def update(
         return UpdateResult({"loss": total, "grad_norm": float("nan")}, _reason("the gradient", bad, batch), tuple(bad))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    del mask
     return UpdateResult({"loss": total, "grad_norm": float(norm), **stats})
 
 
-def _group_means(
-    model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, banned: list[int], micro_batch: int
-) -> dict[str, Tensor]:
-    """Return what couples the members of a group, from a first pass without gradient over the whole minibatch."""
-    seq_logp = torch.zeros(len(rows), device=rows.device)
-    lengths = batch.rollouts.mask.sum(-1)[rows]
+def _couple(model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, banned: list[int], micro_batch: int) -> dict[str, Tensor]:
+    """Return what ties the members of a group together, from a first pass without gradient over the whole minibatch."""
+    whole = batch.select(rows, batch.rollouts.mask.shape[1])
+    logp = torch.zeros_like(whole["logp_old"])  # (n, T)
+    lengths = whole["mask"].sum(-1)
     with torch.no_grad():
         for part in micro_batches(lengths, micro_batch):
-            logp, _ = completion_logp(model, batch.rollouts, rows[part], banned=banned)
-            seq_logp[part] = logp.sum(-1)
-    whole = batch.select(rows, batch.rollouts.mask.shape[1])
-    return objective.couple(seq_logp=seq_logp, **whole)
+            found, _ = completion_logp(model, batch.rollouts, rows[part], banned=banned)
+            logp[part, : found.shape[1]] = found
+    return objective.coupling(logp=logp, **{k: v for k, v in whole.items() if k not in ("advantage", "logp_old")})
 
 
 def _rows_with_bad_gradient(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,7 +67,8 @@ def read_evidence(folder: Path, summary: Mapping[str, Any]) -> Evidence:
     Raises
     ------
     LedgerError
-        A line of a JSON-lines file is damaged; names file and line. Half a last line (an interrupted write) is left out.
+        A line of a ledger or of the training steps is damaged; names file and line. Half a last line (an interrupted
+        write) is left out.
     """
     runs = []
     for label, entry in summary.get("objectives", {}).items():
@@ -81,7 +83,7 @@ def read_evidence(folder: Path, summary: Mapping[str, Any]) -> Evidence:
                     complete=bool(run.get("complete")),
                     rows=tuple(read_lines(home / "ledger.jsonl")),
                     steps=tuple(read_lines(home / "steps.jsonl")),
-                    events=tuple(read_lines(home / "events.jsonl")),
+                    events=tuple(read_events(home / "events.jsonl")),
                     samples=samples[-1] if samples else None,
                 )
             )
@@ -93,6 +95,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [{**row, "line": line} for line, row in enumerate(read_rows(path), start=1)]
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Return the events of a run; lines that a crash cut are passed over, as no number rests on them."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(event, dict):
+            found.append(event)
+    return found
 
 
 def plain(value: Any, digits: int = 6) -> Any:

@@ -1,4 +1,4 @@
-"""What the policies wrote: the samples of a last checkpoint by cluster and by quality. Model output is hostile text here."""
+"""What the policies wrote: samples of a last checkpoint by cluster and by quality. Model output is hostile text."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Gallery:
 class PictureBook:
     """Draws every distinct text once, and stops when the page has had its share of pictures.
 
-    The page shows a picture only as the source of an ``<img>``: there no script in it runs and nothing is loaded, whatever the
-    text was.
+    The page shows a picture only as the source of an ``<img>``: there no script in it runs and nothing is loaded,
+    whatever the text was.
     """
 
     def __init__(self, draw: Picture | None, *, budget: int = PICTURE_BYTES) -> None:
@@ -94,9 +94,10 @@ def galleries(evidence: Evidence, book: PictureBook) -> list[Gallery]:
 def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int = 8, n_examples: int = 4) -> Gallery:
     """Return the examples of one run's last checkpoint.
 
-    Clusters: parsable samples by canonical key, most frequent first, each shown by its first sample. Best: highest quality,
-    ties in the order of sampling. Typical: quality nearest to the median of the parsable samples, then log-probability nearest
-    to its median. Not valid: most frequent text first. No list shows a key (not valid: a text) twice.
+    Clusters: parsable samples by canonical key, most frequent first, each shown by its first sample. Best: highest
+    quality, ties in the order of sampling. Typical: quality nearest to the median of the parsable samples, then
+    log-probability nearest to its median. Not valid: most frequent text first. No list shows a key (not valid: a text)
+    twice.
     """
     import pyarrow.parquet as parquet
 
@@ -110,7 +111,9 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
         text = row["text"]
         kept = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
         share = count / len(rows)
-        return Example(kept, len(text), row["quality"], row["seq_logp"], count, share, book(text) if row["parsable"] else None)
+        return Example(
+            kept, len(text), row["quality"], row["seq_logp"], count, share, book(text) if row["parsable"] else None
+        )
 
     shown = keys.most_common(n_clusters)
     scored = [row for row in parsable if is_number(row["quality"])]

@@ -1,4 +1,4 @@
-"""Headings that say what a figure says, each computed from the study's own numbers; a plain name where nothing can be said."""
+"""Headings that say what a figure says, computed from the study's own numbers; a plain name where there is nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def of_laws(rows: Sequence[ResultRow]) -> str:
         if total := sum(counts.values()):
             unknown = f" ({counts['cannot tell']} cannot tell)" if counts["cannot tell"] else ""
             words = plural(total, "objective") if not parts else str(total)
-            parts.append(f"the {LAWS[law]} law{' holds' if not parts else ''} for {counts['holds']} of {words}{unknown}")
+            parts.append(
+                f"the {LAWS[law]} law{' holds' if not parts else ''} for {counts['holds']} of {words}{unknown}"
+            )
     text = ", ".join(parts)
     return f"{text[0].upper()}{text[1:]}" if text else "Quality–diversity laws"
 

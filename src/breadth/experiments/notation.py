@@ -104,7 +104,11 @@ def shown(estimate: Mapping[str, Any] | None, *, reason: str = "", digits: int =
         return Shown(write(value), f"{write(low)} to {write(high)}", f"± {write(half)}", value)
     if is_number(error):
         return Shown(write(value), f"± {write(error)} s.e.", f"± {write(error)}", value)
-    why = "one seed: no interval over seeds" if estimate.get("n_seeds") == 1 else "no interval: the data do not determine it"
+    why = (
+        "one seed: no interval over seeds"
+        if estimate.get("n_seeds") == 1
+        else "no interval: the data do not determine it"
+    )
     return Shown(write(value), value=value, reason=why)
 
 
@@ -139,4 +143,6 @@ def duration(seconds: Any) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )

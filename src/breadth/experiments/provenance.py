@@ -1,4 +1,4 @@
-"""Where a study comes from: code, command, seeds, versions, the prior, seconds, and every setting by its dotted name."""
+"""Where a study comes from: code, command, seeds, machine, prior, seconds, and every setting by its name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import Any
 from breadth.experiments.evidence import Evidence
 from breadth.experiments.notation import DASH, Shown, duration, plural, shown
 
+# event in events.jsonl -> how it is called on the page
+TROUBLES = {
+    "refused": "Updates refused",
+    "unscored": "Steps with rollouts that could not be scored",
+    "repaired": "Files repaired",
+    "resumed": "Runs continued after an interruption",
+}
+
 
 def provenance(evidence: Evidence) -> dict[str, Any]:
-    """Return the tables of facts: ``study``, ``prior``, ``seconds``, ``settings``, each a list of (name, text or Shown)."""
+    """Return the tables of facts: ``study``, ``prior``, ``seconds``, ``settings``: lists of (name, text or Shown)."""
     summary = evidence.summary
     seeds = sorted({run.seed for run in evidence.runs})
     facts: list[tuple[str, Any]] = [
@@ -20,13 +28,13 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
         ("commit", _text(summary.get("commit"), "not in a git work tree")),
         ("breadth", _text(summary.get("breadth"))),
         ("seeds", ", ".join(map(str, seeds)) or DASH),
-        ("versions", _text(", ".join(f"{k} {v}" for k, v in sorted(_versions(evidence).items())), "no run recorded them")),
+        *_machine(evidence),
     ]
     return {
         "study": facts,
         "prior": _prior(evidence, summary.get("prior") or {}),
         "seconds": [(name, duration(value)) for name, value in (summary.get("seconds") or {}).items()],
-        "warnings": _warnings(evidence),
+        "troubles": _troubles(evidence),
         "settings": flat(summary.get("settings") or {}),
     }
 
@@ -50,21 +58,30 @@ def _prior(evidence: Evidence, prior: Mapping[str, Any]) -> list[tuple[str, Any]
     return facts + [(letter, shown(prior.get(evidence.metric(role)))) for role, letter in letters.items()]
 
 
-def _versions(evidence: Evidence) -> Mapping[str, Any]:
-    """Return the versions that the summary holds, else those of the first run that recorded some."""
-    found = evidence.summary.get("versions")
-    recorded = (event["versions"] for run in evidence.runs for event in run.events if isinstance(event.get("versions"), dict))
-    return found or next(recorded, {})
+def _machine(evidence: Evidence) -> list[tuple[str, Any]]:
+    """Return the versions and the machine of the first run that recorded them."""
+    recorded = (event for run in evidence.runs for event in run.events if event.get("packages"))
+    facts = next(recorded, {})
+    versions = {"python": facts.get("python"), **(facts.get("packages") or {})}
+    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    machine = ", ".join(str(facts[key]) for key in ("processor", "system") if facts.get(key))
+    if machine and facts.get("cores"):
+        machine += f", {plural(facts['cores'], 'core')}"
+    reason = "no run recorded it"
+    return [("versions", _text(known, reason)), ("machine", _text(machine, reason))]
 
 
-def _warnings(evidence: Evidence) -> list[str]:
-    """Return what the runs warned of, each once, with how many runs said it."""
-    said: dict[str, set[str]] = {}
-    for run in evidence.runs:
-        for event in run.events:
-            if event.get("warning"):
-                said.setdefault(str(event["warning"]), set()).add(run.path)
-    return [f"{text} ({plural(len(runs), 'run')})" for text, runs in said.items()]
+def _troubles(evidence: Evidence) -> list[str]:
+    """Return what went wrong on the way, by kind: how often, in how many runs, and the first reason that was given."""
+    said = []
+    for kind, words in TROUBLES.items():
+        found = [(run.path, event) for run in evidence.runs for event in run.events if event.get("event") == kind]
+        if found:
+            first = found[0][1]
+            reason = first.get("reason") or first.get("what") or "; ".join(map(str, first.get("reasons") or ()))
+            runs = plural(len({path for path, _ in found}), "run")
+            said.append(f"{words}: {len(found)} in {runs}{f'; the first: {reason}' if reason else ''}")
+    return said
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -86,12 +103,14 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 
 def settings_by_objective(evidence: Evidence) -> dict[str, Any]:
-    """Return the objectives' settings side by side, those that differ first: ``{"names", "rows": [(name, [text], differs)]}``."""
+    """Return the objectives' settings side by side, those that differ first: rows of (name, [text], differs)."""
     by_label = {label: dict(flat(o.get("settings") or {})) for label, o in evidence.summary["objectives"].items()}
     names = list(dict.fromkeys(name for settings in by_label.values() for name in settings))
     rows = [(name, [settings.get(name, DASH) for settings in by_label.values()]) for name in names]
     marked = [(name, values, len(set(values)) > 1) for name, values in rows]
-    sources = [(evidence.names[label], str(o.get("source") or "")) for label, o in evidence.summary["objectives"].items()]
+    sources = [
+        (evidence.names[label], str(o.get("source") or "")) for label, o in evidence.summary["objectives"].items()
+    ]
     return {
         "names": [evidence.names[label] for label in by_label],
         "rows": sorted(marked, key=lambda row: not row[2]),

@@ -1,7 +1,7 @@
 """One self-contained page about a study: opens offline, loads nothing, and treats every text in it as hostile.
 
-A section is a function that turns the evidence into the words of its template, and a line in ``SECTIONS``. The page carries a
-content security policy that lets only its own scripts run (by their hashes) and nothing be fetched.
+A section is a function that turns the evidence into the words of its template, and a line in ``SECTIONS``. The page
+carries a content security policy that lets only its own scripts run (by their hashes) and nothing be fetched.
 """
 
 from __future__ import annotations
@@ -18,13 +18,26 @@ from breadth.experiments import headlines
 from breadth.experiments.evidence import Evidence, plain, read_evidence
 from breadth.experiments.examples import Picture, PictureBook, galleries
 from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, level, number, plural, shown, significant
-from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, theme_colours, training_figure
+from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, training_figure
 from breadth.experiments.provenance import provenance, settings_by_objective
 from breadth.experiments.table import LAWS, baseline, matched_qualities, result_rows
+from breadth.experiments.traces import theme_colours
 from breadth.ledger.rows import write_atomic
 
 MOST_ROWS = 12_000  # of the table of all numbers: about 1 MB of the page
-NUMBER_COLUMNS = ("objective", "seed", "step", "metric", "value", "error", "n", "n_unscored", "unit", "checkpoint", "row")
+NUMBER_COLUMNS = (
+    "objective",
+    "seed",
+    "step",
+    "metric",
+    "value",
+    "error",
+    "n",
+    "n_unscored",
+    "unit",
+    "checkpoint",
+    "row",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +49,7 @@ class Section:
     build: Callable[[Evidence, PictureBook], dict[str, Any] | None]
 
 
-def build_report(
-    study_folder: Path, summary: Mapping[str, Any], *, out: Path, picture: Picture | None = None
-) -> Path:
+def build_report(study_folder: Path, summary: Mapping[str, Any], *, out: Path, picture: Picture | None = None) -> Path:
     """Write a study's report and return its path.
 
     Parameters
@@ -77,7 +88,9 @@ def overview(evidence: Evidence, _: PictureBook) -> dict[str, Any]:
         "rows": rows,
         "qualities": [level(q) for q in matched_qualities(summary)],
         "baseline": evidence.names.get(reference, reference) if reference else None,
-        "seeds": [_seed_row(evidence, label, run) for label, o in summary["objectives"].items() for run in o.get("runs") or ()],
+        "seeds": [
+            _seed_row(evidence, label, run) for label, o in summary["objectives"].items() for run in o.get("runs") or ()
+        ],
         "task": summary.get("task") or {},
     }
 
@@ -107,7 +120,9 @@ def _seed_row(evidence: Evidence, label: str, run: Mapping[str, Any]) -> dict[st
     }
 
 
-def _figure_section(draw: Callable[[Evidence], Figure], title: Callable[[Evidence], str]) -> Callable[..., dict[str, Any] | None]:
+def _figure_section(
+    draw: Callable[[Evidence], Figure], title: Callable[[Evidence], str]
+) -> Callable[..., dict[str, Any] | None]:
     """Return a section of one figure; it is left out where the evidence holds nothing to draw."""
 
     def build(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
@@ -210,8 +225,14 @@ def numbers(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
 
 SECTIONS = (
     Section("overview", "Results", overview),
-    Section("steps", "Over training", _figure_section(steps_figure, lambda e: headlines.of_steps(result_rows(e.summary)))),
-    Section("frontier", "Frontier", _figure_section(frontier_figure, lambda e: headlines.of_frontier(e.summary, result_rows(e.summary)))),
+    Section(
+        "steps", "Over training", _figure_section(steps_figure, lambda e: headlines.of_steps(result_rows(e.summary)))
+    ),
+    Section(
+        "frontier",
+        "Frontier",
+        _figure_section(frontier_figure, lambda e: headlines.of_frontier(e.summary, result_rows(e.summary))),
+    ),
     Section("comparisons", "Comparisons", comparisons),
     Section("laws", "Laws", _figure_section(laws_figure, lambda e: headlines.of_laws(result_rows(e.summary)))),
     Section("fits", "Fits", fits),
@@ -228,14 +249,19 @@ def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], boo
     from plotly.offline import get_plotlyjs
 
     loader = PackageLoader("breadth.experiments", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["embed"] = lambda value: Markup(embed(value))
     environment.filters["plural"] = plural
     environment.filters["number"] = number
+    seconds = evidence.summary.get("seconds") or {}
     scripts = [get_plotlyjs(), loader.get_source(environment, "report.js")[0]]
     for script in scripts:
         if "</script" in script.lower() or "<!--" in script:
-            raise ValueError("report: a script of the page holds '</script' or '<!--', which would end or hide it inside HTML")
+            raise ValueError(
+                "report: a script of the page holds '</script' or '<!--', which would end or hide it inside HTML"
+            )
     return environment.get_template("report.html.j2").render(
         summary=evidence.summary,
         names=evidence.names,
@@ -248,7 +274,7 @@ def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], boo
         verdicts=VERDICTS,
         dash=DASH,
         n_seeds=len({run.seed for run in evidence.runs}),
-        seconds=duration((evidence.summary.get("seconds") or {}).get("total")),
+        seconds=duration(seconds.get("total", seconds.get("total_this_time"))),
     )
 
 
@@ -265,6 +291,7 @@ def embed(value: Any) -> str:
 
 
 def _policy(scripts: list[str]) -> str:
-    """Return the content security policy: these scripts by their hashes, pictures from the page itself, nothing fetched."""
+    """Return the content security policy: these scripts by their hashes, the page's own pictures, nothing fetched."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {hashes}; {rest}"

@@ -92,6 +92,6 @@ def run_study(settings: StudySettings, out: Path, *, watcher: Watcher | None = N
         }
         write_atomic(out / "summary.json", (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
         watcher.stage("report")
-        page = build_report(out, summary, out=out / "report.html")
+        page = build_report(out, summary, out=out / "report.html", picture=task.picture)
         events.add("study finished", seconds=summary["seconds"])
     return StudyResult(out, summary, page)

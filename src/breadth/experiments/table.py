@@ -43,11 +43,13 @@ def baseline(summary: Mapping[str, Any]) -> str | None:
 
 def matched_qualities(summary: Mapping[str, Any]) -> list[float]:
     """Return the qualities at which the summary reads diversity, ascending."""
-    return sorted({round(row["quality"], 6) for o in summary.get("objectives", {}).values() for row in o.get("at_quality") or ()})
+    return sorted(
+        {round(row["quality"], 6) for o in summary.get("objectives", {}).values() for row in o.get("at_quality") or ()}
+    )
 
 
 def headline_quality(summary: Mapping[str, Any]) -> float | None:
-    """Return the quality of the short table: the one that most runs reach, of several the highest; None where none is matched."""
+    """Return the quality of the short table: the one that most runs reach, of several the highest; None without any."""
     reached = dict.fromkeys(matched_qualities(summary), 0)
     for entry in summary.get("objectives", {}).values():
         for q in reached:
@@ -74,11 +76,17 @@ def result_rows(summary: Mapping[str, Any]) -> list[ResultRow]:
                 is_baseline=label == reference,
                 n_runs=len(runs),
                 n_complete=n_complete,
-                final={role: shown(final.get(metrics[role]), reason=reason) for role in ("quality", "diversity", "entropy")},
+                final={
+                    role: shown(final.get(metrics[role]), reason=reason) for role in ("quality", "diversity", "entropy")
+                },
                 at_quality=tuple(shown(_at(entry, q), reason=_why_not(entry, q)) for q in matched_qualities(summary)),
                 laws={law: _law(entry, law) for law in LAWS},
                 comparison=comparison,
-                comparison_reason="" if comparison else "the baseline" if label == reference else "no comparison was made",
+                comparison_reason=""
+                if comparison
+                else "the baseline"
+                if label == reference
+                else "no comparison was made",
             )
         )
     return rows
@@ -91,7 +99,9 @@ def _at(entry: Mapping[str, Any], quality: float) -> Mapping[str, Any] | None:
 def _why_not(entry: Mapping[str, Any], quality: float) -> str:
     """Return why an objective has no diversity at a quality: the reasons of its runs, each once."""
     runs = entry.get("runs") or ()
-    reasons = [row.get("reason") for run in runs for row in run.get("at_quality") or () if round(row["quality"], 6) == quality]
+    reasons = [
+        row.get("reason") for run in runs for row in run.get("at_quality") or () if round(row["quality"], 6) == quality
+    ]
     return "; ".join(dict.fromkeys(r for r in reasons if r)) or ("not reached" if runs else "no complete run")
 
 
@@ -100,10 +110,14 @@ def _law(entry: Mapping[str, Any], law: str) -> tuple[str, str]:
     return (str(fit["verdict"]), str(fit.get("reason") or "")) if fit else (DASH, "not fitted")
 
 
-def _against(summary: Mapping[str, Any], label: str, reference: str | None, at: float | None) -> Mapping[str, Any] | None:
-    """Return the comparison of ``label`` with the baseline at the headline quality, else at the highest quality there is."""
+def _against(
+    summary: Mapping[str, Any], label: str, reference: str | None, at: float | None
+) -> Mapping[str, Any] | None:
+    """Return the comparison with the baseline at the headline quality, else at the highest quality there is."""
     rows = [row for row in summary.get("comparisons", ()) if row["a"] == label and row["b"] == reference]
-    return max(rows, key=lambda row: ((q := row.get("quality")) is not None and round(q, 6) == at, q or 0.0), default=None)
+    return max(
+        rows, key=lambda row: ((q := row.get("quality")) is not None and round(q, 6) == at, q or 0.0), default=None
+    )
 
 
 def _columns(summary: Mapping[str, Any]) -> list[str]:
@@ -154,13 +168,19 @@ def study_table(summary: Mapping[str, Any]) -> Table:
     from rich.text import Text
 
     # Text, not markup: a label such as "[red]" is shown as it is
-    table = Table(title=Text(f"study {summary.get('study', '')}", style="bold"), caption=Text(_caption(summary)), box=SIMPLE_HEAD)
+    table = Table(
+        title=Text(f"study {summary.get('study', '')}", style="bold"), caption=Text(_caption(summary)), box=SIMPLE_HEAD
+    )
     table.title_justify = table.caption_justify = "left"
     for i, column in enumerate(_columns(summary)):
-        table.add_column(Text(column.replace(" at R", "\nat R")), justify="right" if 0 < i < 5 else "left", vertical="top")
+        table.add_column(
+            Text(column.replace(" at R", "\nat R")), justify="right" if 0 < i < 5 else "left", vertical="top"
+        )
     for row in result_rows(summary):
         # the spread stands under its number, so that the table fits into 80 columns
-        table.add_row(*(Text(text.replace(" ±", "\n±"), style=STYLES.get(tone, "")) for text, tone in _cells(summary, row)))
+        table.add_row(
+            *(Text(text.replace(" ±", "\n±"), style=STYLES.get(tone, "")) for text, tone in _cells(summary, row))
+        )
     return table
 
 

@@ -1,4 +1,4 @@
-"""The curves that may describe quality over diversity (or entropy): each a plain function whose docstring is its formula.
+"""The curves that may describe quality over diversity (or entropy): plain functions whose docstring is the formula.
 
 Every curve is also *separable*: ``y = β·φ(x; θ) + α``, linear in ``(β, α)`` once the nonlinear ``θ`` is fixed. A
 :class:`Curve` holds that form, with φ scaled by the largest x (the *anchor*) so that no exponential overflows, and the
@@ -259,8 +259,7 @@ LOGISTIC = Curve(
 )
 
 CURVES: dict[str, Curve] = {
-    curve.name: curve
-    for curve in (EXPONENTIAL, UNIT_EXPONENTIAL, LINEAR, POWER, POWER_ORIGIN, SATURATING, LOGISTIC)
+    curve.name: curve for curve in (EXPONENTIAL, UNIT_EXPONENTIAL, LINEAR, POWER, POWER_ORIGIN, SATURATING, LOGISTIC)
 }
 
 

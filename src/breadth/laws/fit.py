@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from breadth.laws.curves import Curve, curve_named
-from breadth.laws.prediction import percentiles, predict_band, predict_quality, predict_x
+from breadth.laws.prediction import interval_levels, percentiles, predict_band, predict_quality, predict_x
 from breadth.laws.projection import Projection, search
 from breadth.laws.resampling import Checkpoints, block_weights, effective_size, gather, lag_correlation
 from breadth.laws.rivals import best_fit, rival_gains
@@ -34,9 +34,9 @@ def fit_law(
 ) -> LawFit:
     """Return the least-squares law of quality over diversity (or entropy), its intervals and its verdict.
 
-    R = −a·exp(c·D) + b for ``form="exponential"``; the other forms are in :data:`breadth.laws.curves.CURVES`. The optimum is
-    the global one (variable projection: see ``projection``); c is searched from 0.01 to 400 / range(D). For the line
-    H = a·D + b hand over ``fit_law(H, D, form="linear", y_name="H")``.
+    R = −a·exp(c·D) + b for ``form="exponential"``; the other forms are in :data:`breadth.laws.curves.CURVES`. The
+    optimum is the global one (variable projection: see ``projection``); c is searched from 0.01 to 400 / range(D).
+    For the line H = a·D + b hand over ``fit_law(H, D, form="linear", y_name="H")``.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def fit_law(
     step : (n,) sequence, optional
         Training step of each row; None = rows stand in step order. With it, the order of the rows does not matter.
     n_boot : int
-        Bootstrap draws of blocks of consecutive checkpoints. 0 = no intervals (and then the nonlinear parameter counts as
-        undetermined).
+        Bootstrap draws of blocks of consecutive checkpoints. 0 = no intervals (and then the nonlinear parameter
+        counts as undetermined).
     seed : int
         Of the bootstrap. Equal inputs and seed give equal results.
     x_name, y_name : str
@@ -63,12 +63,13 @@ def fit_law(
     Returns
     -------
     LawFit
-        ``params`` hold 95 % percentile intervals; a side is None where more than 2.5 % of the draws ran to a bound of the
-        search, that is, where the data do not limit the parameter. ``x``, ``y`` are the used rows sorted by (run, step).
-        ``rmse_x`` is the root mean square of δx = δR / |dR/dx| over the checkpoints, None where it exceeds the range of x.
-        ``rivals`` compare at the effective number of points. ``draws`` is (n_boot, 2 + k): β, α, θ of the separable curve
-        y = β·φ(x; θ) + α (see ``curves``); :func:`predict_band` turns them into curves.
-        Too few points, a constant axis, or no usable row: all numbers None and the verdict "cannot tell" with the reason.
+        ``params`` hold 95 % bootstrap intervals; a side is None where so many draws ran to a bound of the search that
+        the interval ends there, that is, where the data do not limit the parameter. ``x``, ``y`` are the used rows
+        sorted by (run, step). ``rmse_x`` is the root mean square of δx = δR / |dR/dx| over the checkpoints, None
+        where it exceeds the range of x. ``rivals`` compare at the effective number of points. ``draws`` is (n_boot, 2
+        + k): β, α, θ of the separable curve y = β·φ(x; θ) + α (see ``curves``); :func:`predict_band` turns them into
+        curves. Too few points, a constant axis, or no usable row: all numbers None and the verdict "cannot tell" with
+        the reason.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def fit_law(
     rho = lag_correlation(y - smooth, rows.run, n_smooth)
     n_effective = effective_size(x.size, rho)
     draws = search(curve, x, y, block_weights(rows.run, rho, n_boot, seed)) if n_boot else None
-    params = _intervals(curve, point, draws)
+    params = _intervals(curve, point, draws, n_effective)
     total = float(((y - y.mean()) ** 2).sum())
     rmse = float(np.sqrt(((y - fitted) ** 2).mean()))
     r2 = 1 - float(point.sse[0]) / total
@@ -193,7 +194,7 @@ def _empty(rows: Checkpoints, curve: Curve, x_name: str, y_name: str, reason: st
     )
 
 
-def _intervals(curve: Curve, point: Projection, draws: Projection | None) -> dict[str, Estimate]:
+def _intervals(curve: Curve, point: Projection, draws: Projection | None, n_effective: float) -> dict[str, Estimate]:
     if point.beta[0] == 0:  # the sign of the law is violated: every θ fits as well as a constant does
         return dict.fromkeys(curve.params, _UNKNOWN)
     values = [float(v[0]) for v in curve.to_params(point.beta, point.alpha, point.theta, point.anchor)]
@@ -202,6 +203,7 @@ def _intervals(curve: Curve, point: Projection, draws: Projection | None) -> dic
         return known
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         sampled = curve.to_params(draws.beta, draws.alpha, draws.theta, draws.anchor)
+    levels = interval_levels(n_effective, curve.n_params)
     for name, sample in zip(curve.params, sampled, strict=True):
         sample = np.array(sample, dtype=float)
         if curve.steepness is not None:
@@ -212,7 +214,7 @@ def _intervals(curve: Curve, point: Projection, draws: Projection | None) -> dic
                 sample[draws.at_high] = np.inf
             elif curve.intercept and name == curve.params[0]:
                 sample[draws.at_high] = -np.inf
-        known[name] = Estimate(known[name].value, *percentiles(sample))
+        known[name] = Estimate(known[name].value, *percentiles(sample, levels))
     return known
 
 

@@ -194,7 +194,7 @@ def _search_rows(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray,
 
 
 def _grid_sse(phi: np.ndarray, y: np.ndarray, weight: np.ndarray, intercept: bool, sign: int) -> np.ndarray:
-    """(B, G) sums of squares of every draw at every grid point, by matrix products; y and φ centred against cancellation."""
+    """(B, G) sums of squares of every draw at every grid point, by matrix products; centred against cancellation."""
     total = weight.sum(1, keepdims=True)  # (B, 1)
     if intercept:
         y = y - y.mean()

@@ -72,8 +72,8 @@ def gather(quality: Sequence, diversity: Sequence, run: object = None, step: obj
 def lag_correlation(residual: np.ndarray, run: np.ndarray, n_params: int) -> float:
     """Return the lag-1 autocorrelation of residuals inside runs, clipped to [0, 0.95].
 
-    r₁ = Σ eₜ·eₜ₊₁ / Σ eₜ² over neighbours of one run, plus n_params / n: least squares with that many smooth terms makes
-    neighbouring residuals of white noise that much less alike (to first order).
+    r₁ = Σ eₜ·eₜ₊₁ / Σ eₜ² over neighbours of one run, plus n_params / n: least squares with that many smooth terms
+    makes neighbouring residuals of white noise that much less alike (to first order).
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def lag_correlation(residual: np.ndarray, run: np.ndarray, n_params: int) -> flo
     Returns
     -------
     float
-        0 for residuals that vanish or have no neighbours; negative estimates count as 0, so that the effective sample size
-        never exceeds n.
+        0 for residuals that vanish or have no neighbours; negative estimates count as 0, so that the effective sample
+        size never exceeds n.
 
     Source: textbook AR(1) moment estimate. Departures: the first-order bias term above.
 
@@ -121,8 +121,8 @@ def effective_size(n: int, rho: float) -> float:
 def block_length(n_run: int, rho: float) -> int:
     """Return the block length for a run of n_run checkpoints.
 
-    L = n^(1/3) · max(1, (√6·ρ/(1 − ρ²))^(2/3)), rounded up, at most a third of the run (so that at least three blocks are
-    drawn), at least 1.
+    L = n^(1/3) · max(1, (√6·ρ/(1 − ρ²))^(2/3)), rounded up, at most a third of the run (so that at least three blocks
+    are drawn), at least 1.
 
     Source: the AR(1) rule for the moving-block bootstrap of a mean (Carlstein 1986; Kuensch 1989).
     Departures: never below n^(1/3), because ρ itself is estimated from a few dozen points.
@@ -140,9 +140,9 @@ def block_length(n_run: int, rho: float) -> int:
 def block_weights(run: np.ndarray, rho: float, n_draws: int, seed: int) -> np.ndarray:
     """Return how often each checkpoint stands in each bootstrap draw.
 
-    Blocks of consecutive checkpoints are drawn with replacement inside each run, so a run keeps its number of checkpoints.
-    Blocks wrap around from the last checkpoint to the first: otherwise the ends of a run, where the law bends most, would be
-    drawn less often than its middle.
+    Blocks of consecutive checkpoints are drawn with replacement inside each run, so a run keeps its number of
+    checkpoints. Blocks wrap around from the last checkpoint to the first: otherwise the ends of a run, where the law
+    bends most, would be drawn less often than its middle.
 
     Parameters
     ----------
@@ -156,8 +156,9 @@ def block_weights(run: np.ndarray, rho: float, n_draws: int, seed: int) -> np.nd
     (n_draws, n) float array
         Rows sum to n.
 
-    Source: Politis and Romano (1992), circular block bootstrap. Departures: runs are kept as they are, not resampled: with
-    three seeds there is nothing to resample, so a pooled interval does not contain the spread between further seeds.
+    Source: Politis and Romano (1992), circular block bootstrap. Departures: runs are kept as they are, not resampled:
+    with three seeds there is nothing to resample, so a pooled interval does not contain the spread between further
+    seeds.
 
     Examples
     --------

@@ -17,7 +17,13 @@ def best_fit(curve: Curve, x: np.ndarray, y: np.ndarray, sign: int | None = None
 
 
 def rival_gains(curve: Curve, point: Projection, x: np.ndarray, y: np.ndarray, n_effective: float) -> dict[str, float]:
-    """AICc of each rival minus this form's, at the effective number of points; rivals of a free line are free in sign."""
+    """Return AICc of each rival minus this form's, at n_eff points (negative = better).
+
+    Rivals of a line, whose slope has either sign, are free in sign too. Empty where n_eff is too small for AICc; a
+    rival that the data do not admit (the power curve at x < 0) is left out.
+
+    Source: Hurvich and Tsai (1989). Departures: n_eff in place of n, so that autocorrelated checkpoints do not shout.
+    """
     own = _aicc(float(point.sse[0]) + rounding_floor(y), curve.n_params, x.size, n_effective)
     if own is None:
         return {}

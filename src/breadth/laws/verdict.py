@@ -41,9 +41,9 @@ def judge(evidence: Evidence) -> tuple[str, str]:
     """Return (verdict, reason).
 
     *cannot tell*: fewer than 8 effective points, y hardly moves, y is not monotone in x, or the nonlinear parameter is
-    undetermined (at its bound, no interval, or an interval wider than the parameter itself). *does not hold*: y moves the
-    other way, R² < 0.9, lack of fit against the monotone spline (p ≤ 0.01), or a rival form better by ΔAICc > 6. Else
-    *holds*. The rules are tried in this order; the reason names the numbers of the rule that decided.
+    undetermined (at its bound, no interval, or an interval wider than the parameter itself). *does not hold*: y moves
+    the other way, R² < 0.9, lack of fit against the monotone spline (p ≤ 0.01), or a rival form better by ΔAICc > 6.
+    Else *holds*. The rules are tried in this order; the reason names the numbers of the rule that decided.
 
     Source: the project's definition of a law's verdict. Departures: none.
     """
@@ -92,7 +92,8 @@ def _doubt_about_shape(e: Evidence) -> str | None:
             )
     r, p = e.trend
     if p >= LEAST_P:
-        return f"{e.y_name} does not move with {e.x_name}: rank correlation {r:+.2f} over {e.n} checkpoints (p = {p:.2g})"
+        trend = f"rank correlation {r:+.2f} over {e.n} checkpoints (p = {p:.2g})"
+        return f"{e.y_name} does not move with {e.x_name}: {trend}"
     return None
 
 
@@ -113,8 +114,8 @@ def _doubt_about_parameter(e: Evidence) -> str | None:
     width = estimate.high - estimate.low
     if width > estimate.value:
         return (
-            f"{name} = {estimate.value:.3g} is undetermined: its 95 % interval {estimate.low:.3g} to {estimate.high:.3g} "
-            f"is wider than {name} itself"
+            f"{name} = {estimate.value:.3g} is undetermined: its 95 % interval {estimate.low:.3g} to "
+            f"{estimate.high:.3g} is wider than {name} itself"
         )
     return None
 
@@ -143,5 +144,6 @@ def _praise(e: Evidence) -> str:
         parts.append(f"no lack of fit against a monotone spline (p = {e.lack_of_fit_p:.2g})")
     if e.rivals:
         best = min(e.rivals, key=e.rivals.__getitem__)
-        parts.append(f"no rival form better by ΔAICc > {LARGEST_RIVAL_GAIN:g} (best: {best.replace('_', ' ')}, {e.rivals[best]:+.1f})")
+        nearest = f"best: {best.replace('_', ' ')}, {e.rivals[best]:+.1f}"
+        parts.append(f"no rival form better by ΔAICc > {LARGEST_RIVAL_GAIN:g} ({nearest})")
     return "; ".join(parts)

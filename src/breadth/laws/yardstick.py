@@ -92,8 +92,9 @@ def monotone_spline(x: np.ndarray, y: np.ndarray, direction: int = 0) -> Yardsti
 def lack_of_fit(sse: float, n_params: int, spline: Yardstick, n: int, n_effective: float) -> float:
     """Return the p-value of "the curve leaves no more than the monotone spline does, but for noise".
 
-    F = [(SSE_curve − SSE_spline) / (K − p)] / [SSE_spline / (n − K)] · n_eff/n on (K − p, n_eff − K) degrees of freedom.
-    Correlated noise looks like misfit of a smooth curve, by the factor n/n_eff; dividing by it keeps the test's size.
+    F = [(SSE_curve − SSE_spline) / (K − p)] / [SSE_spline / (n − K)] · n_eff/n on (K − p, n_eff − K) degrees of
+    freedom. Correlated noise looks like misfit of a smooth curve, by the factor n/n_eff; dividing by it keeps the
+    test's size.
 
     Parameters
     ----------
@@ -109,8 +110,8 @@ def lack_of_fit(sse: float, n_params: int, spline: Yardstick, n: int, n_effectiv
     float
         In [0, 1]; 1 where the curve fits at least as well as the spline.
 
-    Source: the F-test of nested regressions. Departures: the curve is not nested in the spline, which counts all of its K
-    parameters though the monotone ones are partly at their bound; both make the test conservative.
+    Source: the F-test of nested regressions. Departures: the curve is not nested in the spline, which counts all of
+    its K parameters though the monotone ones are partly at their bound; both make the test conservative.
 
     Examples
     --------
@@ -134,7 +135,8 @@ def reversal_p(spline: Yardstick, n: int, n_effective: float) -> float:
 def rounding_floor(y: np.ndarray) -> float:
     """Return the sum of squares below which a fit is exact: added to every SSE that is compared with another one.
 
-    1e-20 of the total sum of squares: residuals of 1e-10 of the spread of y, far above rounding and far below any noise.
+    1e-20 of the total sum of squares: residuals of 1e-10 of the spread of y, far above rounding and far below any
+    noise.
     """
     return 1e-20 * float(((y - y.mean()) ** 2).sum())
 

@@ -224,7 +224,7 @@ class Objective:
             the micro-batches then sum to the whole batch's. Absent = these rows are the whole batch.
         **streams
             ``logp_ref``, ``entropy``; for the group family ``reward``, ``group``, ``seq_logp_ref`` (or ``logp_ref``).
-            If a micro-batch may hold part of a group, also what :meth:`coupling` returned, indexed by its rows.
+            If a micro-batch may hold part of a group, also what :meth:`couple` returned, indexed by its rows.
 
         Raises
         ------
@@ -251,25 +251,29 @@ class Objective:
         value = to_scalar(matrix, mask, self.aggregation.mode, denominator)  # ()
         return Loss(value=value, matrix=matrix, stats=stats)
 
-    def coupling(self, *, logp: Tensor, mask: Tensor, **streams: Any) -> dict[str, Tensor]:
-        """Return streams (N,) that let micro-batches hold part of a group; empty if the loss does not couple its members.
+    @torch.no_grad()
+    def couple(self, *, seq_logp: Tensor, **streams: Any) -> dict[str, Tensor]:
+        """Return streams (N,) that let micro-batches hold part of a group; empty if the loss couples nobody.
 
-        Computed on the whole batch with the weights that are about to be differentiated, without gradient.
+        Parameters
+        ----------
+        seq_logp : (N,)
+            Of the *current* weights, on the whole batch; the result is valid for one update.
+        **streams
+            What ``loss`` gets.
         """
+        check_names(self.name, streams)
         if self.coupled is None:
             return {}
-        seq_logp, ready = self._sequences(logp.detach(), mask, streams)
-        return self.coupled(seq_logp, ready.pop("reward"), ready.pop("group"), streams=ready)
-
-    def _sequences(self, logp: Tensor, mask: Tensor, streams: Mapping[str, Any]) -> tuple[Tensor, dict[str, Any]]:
-        given = {**streams, "mask": mask}
-        takes = ("group", *self.loss_piece.takes)
-        return sequence_logprob(logp, mask), prepare(self.name, given, needs=self.loss_needs, takes=takes)  # (N,)
+        ready = prepare(self.name, streams, needs=("reward", "group", *self.coupled.needs), takes=())
+        return self.coupled(seq_logp, ready["reward"], ready["group"], streams=ready)
 
     def _sequence_terms(
         self, logp: Tensor, mask: Tensor, streams: Mapping[str, Any]
     ) -> tuple[Tensor, dict[str, float]]:
-        seq_logp, ready = self._sequences(logp, mask, streams)
+        seq_logp = sequence_logprob(logp, mask)  # (N,)
+        given = {**streams, "mask": mask}
+        ready = prepare(self.name, given, needs=self.loss_needs, takes=("group", *self.loss_piece.takes))
         report = self.loss_piece.report
         stats = {} if report is None else report(seq_logp.detach(), None, ready, self.loss_piece.settings)
         positional = [ready.pop(name) for name in ("reward", "group") if name in self.loss_piece.needs]

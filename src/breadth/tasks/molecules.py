@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from breadth.records import TaskDescription
 from breadth.seeds import numpy_generator
 from breadth.tasks.fingerprints import N_WORDS, tanimoto_distance_matrix
 from breadth.tasks.molecule_cache import MoleculeCache
+from breadth.tasks.molecule_picture import draw_molecule
 from breadth.tasks.oracles import Oracle, find_oracle
 from breadth.tasks.protocol import Task
-from breadth.tasks.smiles import parse_smiles, quiet_rdkit, require_rdkit, smiles_vocabulary
+from breadth.tasks.smiles import require_rdkit, smiles_vocabulary
 
 if TYPE_CHECKING:
     from breadth.tasks.molecule_corpus import Corpus
@@ -88,6 +89,8 @@ class MoleculesTask(Task):
         require_rdkit()
         if max_tokens < 2:
             raise ValueError(f"max_tokens: expected at least 2 (one token and the end token), got {max_tokens}")
+        if not math.isfinite(correct_at):
+            raise ValueError(f"correct_at: expected a finite number, got {correct_at}")
         self.oracle_name = oracle if isinstance(oracle, str) else getattr(oracle, "__name__", type(oracle).__name__)
         self._oracle = find_oracle(oracle)
         self.max_tokens, self.isomeric, self.correct_at = max_tokens, isomeric, correct_at
@@ -177,32 +180,5 @@ class MoleculesTask(Task):
         return [rows[i] for i in np.concatenate(order)[:n].tolist()] if order else []
 
     def picture(self, text: str) -> str | None:
-        """Return an SVG drawing on a white card, 180 × 140, or None where the text cannot be parsed.
-
-        The card is white so that the atoms' usual colours can be read on a dark page as well.
-        """
-        with quiet_rdkit():
-            molecule = parse_smiles(text.strip())
-            return None if molecule is None else _draw(molecule)
-
-
-def _draw(molecule, width: int = 180, height: int = 140) -> str | None:
-    from rdkit.Chem import Mol
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
-    options = drawer.drawOptions()
-    options.clearBackground = False
-    options.padding = 0.06
-    try:
-        rdMolDraw2D.PrepareAndDrawMolecule(drawer, Mol(molecule))
-    except (RuntimeError, ValueError):  # no layout, no Kekulé form: a report goes without this picture
-        return None
-    drawer.FinishDrawing()
-    svg = drawer.GetDrawingText()
-    svg = svg[svg.index("<svg") :].replace("\n", " ")
-    svg = re.sub(r"\s*(xmlns:rdkit|xmlns:xlink|xml:space|version|baseProfile)='[^']*'", "", svg)
-    svg = re.sub(r"<!--.*?-->|\s*class='[^']*'", "", svg)
-    card = f"<rect width='{width}' height='{height}' rx='8' fill='#ffffff'/>"
-    head, _, body = svg.partition(">")
-    return f"{head}>{card}{body.strip()}"
+        """Return an SVG drawing on a white card, 180 × 140, or None where the text cannot be parsed."""
+        return draw_molecule(text)

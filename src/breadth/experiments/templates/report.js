@@ -186,6 +186,7 @@
     byId("numbers-more").hidden = found.length <= limit;
   };
   details.addEventListener("toggle", () => { if (details.open && !table) showNumbers(); });
+  if (details.open) showNumbers();
   byId("numbers-filter").addEventListener("input", () => { limit = PAGE; showNumbers(); });
   byId("numbers-more").addEventListener("click", () => { limit += PAGE; showNumbers(); });
   all("[data-find]").forEach((link) => link.addEventListener("click", () => {

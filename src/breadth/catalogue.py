@@ -1,0 +1,281 @@
+"""One visible table: name → objective, task, metric or law, with its source. Importing it loads no torch.
+
+A name of your own: a line here, or an entry point of another package in the group ``breadth.objectives`` or
+``breadth.tasks`` whose object is called with the settings and returns an Objective or a Task. Two things with one name
+are an error; a plug-in that fails to load raises.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from breadth.objectives.composition import Objective
+    from breadth.tasks.protocol import Task
+
+KINDS = ("objective", "task", "metric", "law")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the catalogue. ``target`` is ``"module:attribute"``, imported when it is used."""
+
+    kind: str
+    name: str
+    title: str
+    target: str
+    summary: str
+    source: str = ""
+    family: str = ""  # objectives: policy, group, pair, selection, sft
+    needs: tuple[str, ...] = ()  # objectives: streams, at default settings
+    invariants: tuple[str, ...] = ()  # objectives: what the advantages keep, at default settings
+
+
+_ALL = ("shift_blind", "order_blind", "group_of_one_zero", "all_equal_zero", "zero_sum", "group_local")
+_RG = ("reward", "group")
+
+
+def _objective(
+    name: str, title: str, summary: str, source: str, needs: tuple[str, ...], invariants: tuple[str, ...], **more: Any
+) -> Entry:
+    target = f"breadth.objectives.{name}:{name}"
+    return Entry("objective", name, title, target, summary, source, more.get("family", "policy"), needs, invariants)
+
+
+_OBJECTIVES = (
+    _objective(
+        "reinforce", "REINFORCE", "reward minus the batch's mean, plain policy gradient", "Williams 1992",
+        _RG, ("shift_blind", "order_blind"),
+    ),
+    _objective(
+        "grpo", "GRPO", "reward standardised in the group, clipped ratio",
+        "Shao et al. 2024, arXiv 2402.03300, eq. 3", _RG, _ALL,
+    ),
+    _objective(
+        "dr_grpo", "Dr. GRPO", "reward minus the group's mean, clipped ratio, tokens summed",
+        "Liu et al. 2025, arXiv 2503.20783, section 3", _RG, _ALL,
+    ),
+    _objective(
+        "rloo", "RLOO", "reward minus the mean of the other members of the group",
+        "Ahmadian et al. 2024, arXiv 2402.14740", _RG, _ALL,
+    ),
+    _objective(
+        "rlhf", "RLHF (KL to the prior)", "quality with a KL pull towards the prior",
+        "Ziegler et al. 2019, arXiv 1909.08593, eq. 2", (*_RG, "seq_logp", "seq_logp_ref"),
+        tuple(name for name in _ALL if name != "all_equal_zero"),
+    ),
+    _objective(
+        "ppo_clip", "PPO-clip (no critic)", "several clipped steps on each batch, advantages scaled by their deviation",
+        "Schulman et al. 2017, arXiv 1707.06347, eq. 7", _RG, tuple(name for name in _ALL if name != "group_local"),
+    ),
+    _objective(
+        "reinvent", "REINVENT", "the policy's likelihood follows the prior's, augmented by the score",
+        "Olivecrona et al. 2017, arXiv 1704.07555, augmented likelihood", (*_RG, "seq_logp", "seq_logp_ref"),
+        ("order_blind", "group_local"), family="group",
+    ),
+    _objective(
+        "darling", "DARLING", "reward times the share of siblings that say something else",
+        "Li et al. 2025, arXiv 2509.02534, eq. 4, 5 and 6", (*_RG, "kind"),
+        ("order_blind", "group_of_one_zero", "zero_sum"),
+    ),
+    _objective(
+        "qempo", "QEMPO", "quality plus the entropy among correct answers",
+        "arXiv 2602.15894, eq. 9", (*_RG, "correct", "seq_logp"),
+        ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum"),
+    ),
+    _objective(
+        "qempo_kl", "QEMPO-KL", "quality plus entropy, with a pull towards the prior",
+        "arXiv 2602.15894, eq. 8", (*_RG, "correct", "seq_logp", "seq_logp_ref"),
+        ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum"),
+    ),
+)  # fmt: skip
+
+_TASKS = (
+    Entry("task", "circle", "Circle construction", "breadth.tasks.graphs:CircleTask",
+          "write one simple cycle over exactly N distinct vertices", "Nagarajan et al. 2025, arXiv 2504.15266"),
+    Entry("task", "line", "Line construction", "breadth.tasks.graphs:LineTask",
+          "write one simple directed path", "Nagarajan et al. 2025, arXiv 2504.15266"),
+    Entry("task", "molecules", "Molecules", "breadth.tasks.molecules:MoleculesTask",
+          "write SMILES; quality is drug-likeness (QED) or an oracle of yours", "Bickerton et al. 2012 (QED)"),
+)  # fmt: skip
+
+_MEASURE = "breadth.metrics.measure"
+
+
+def _metric(name: str, summary: str) -> Entry:
+    return Entry("metric", name, name.replace("_", " "), _MEASURE, summary)
+
+
+_METRICS = (
+    _metric("quality", "R: mean quality over all scored samples, unparsable = 0"),
+    _metric("quality_parsable", "mean quality over the parsable samples"),
+    _metric("parsable_share", "share of samples that can be parsed"),
+    _metric("valid_share", "share of samples that are valid"),
+    _metric("unique_share", "distinct canonical keys over samples"),
+    _metric("correct_share", "share of samples that count as correct"),
+    _metric("diversity", "D of the law: mean pairwise distance over parsable samples, no de-duplication"),
+    _metric("diversity_valid", "D of the frontier: the same over valid samples"),
+    _metric("diversity_unique", "mean pairwise distance over distinct keys"),
+    _metric("distinct_valid", "number of distinct valid answers"),
+    _metric("policy_entropy", "H of the law: −E[(1/|x|) Σ log π(x_t)], nats per token"),
+    _metric("token_entropy", "mean next-token entropy over sampled positions, nats"),
+    _metric("sequence_entropy", "−E[Σ log π(x_t)], nats per sequence"),
+    _metric("kl_prior", "E[Σ log π − log π_prior], nats per sequence"),
+    _metric("length", "mean completion tokens"),
+)
+
+
+def _law(name: str, formula: str, summary: str, source: str) -> Entry:
+    return Entry("law", name, formula, f"breadth.laws.curves:{name}", summary, source)
+
+
+_LAWS = (
+    _law("exponential", "R = -a·exp(c·D) + b", "quality falls ever faster as diversity grows",
+         "quality-diversity law paper, eq. 1 and 2"),
+    _law("unit_exponential", "R = -a·exp(D) + b", "the same with c = 1", "Cui et al. 2025, arXiv 2505.22617"),
+    _law("linear", "R = a·D + b", "a straight line; the form of H over D", "quality-diversity law paper"),
+    _law("power", "R = a·D^c + b", "a power with an offset", ""),
+    _law("power_origin", "y = b1·x^b2", "a power through the origin", "NIST StRD DanWood"),
+    _law("saturating", "y = b1·(1 − exp(−b2·x))", "rises to a plateau", "NIST StRD Misra1a, BoxBOD"),
+    _law("logistic", "y = b1/(1 + exp(b2 − b3·x))", "rises between two plateaus", "NIST StRD Rat42"),
+)  # fmt: skip
+
+_BUILT_IN = (*_OBJECTIVES, *_TASKS, *_METRICS, *_LAWS)
+
+
+def entries(kind: str) -> dict[str, Entry]:
+    """Return the entries of a kind by name: the built-in ones in their order, then those of other packages.
+
+    Parameters
+    ----------
+    kind : str
+        ``objective``, ``task``, ``metric`` or ``law``.
+
+    Raises
+    ------
+    ValueError
+        An unknown kind, or two entries with one name.
+
+    Examples
+    --------
+    >>> list(entries("task"))
+    ['circle', 'line', 'molecules']
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind: unknown {kind!r}{_nearest(kind, KINDS)}; known: {', '.join(KINDS)}")
+    found: dict[str, Entry] = {}
+    outside = (_from_entry_point(kind, point) for point in entry_points(group=f"breadth.{kind}s"))
+    for entry in (*(entry for entry in _BUILT_IN if entry.kind == kind), *outside):
+        if entry.name in found:
+            raise ValueError(
+                f"kind: two {kind}s are called {entry.name!r}: {found[entry.name].target} and {entry.target} "
+                f"({entry.source or 'built in'}); rename or uninstall one of them"
+            )
+        found[entry.name] = entry
+    return found
+
+
+def lookup(kind: str, name: str) -> Entry:
+    """Return one entry.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; the message suggests the nearest and lists all.
+
+    Examples
+    --------
+    >>> lookup("objective", "darling").family
+    'policy'
+    """
+    found = entries(kind)
+    if name not in found:
+        raise ValueError(f"kind: unknown {kind} {name!r}{_nearest(name, found)}; known: {', '.join(found)}")
+    return found[name]
+
+
+def resolve(entry: Entry) -> Any:
+    """Return the object that an entry points to.
+
+    Raises
+    ------
+    ImportError
+        Its module, or the attribute in it, cannot be imported; the message names the entry and where it comes from.
+    """
+    module_name, _, attribute = entry.target.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split(".") if attribute else ():
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        origin = f" ({entry.source})" if entry.source.startswith("plug-in") else ""
+        raise ImportError(f"{entry.kind} {entry.name!r}{origin}: cannot load {entry.target}: {error}") from error
+    return found
+
+
+def objective(name: str, **settings: Any) -> Objective:
+    """Return the named objective with these settings.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a value that the objective refuses.
+    TypeError
+        An unknown setting; the message suggests the nearest and lists all.
+
+    Examples
+    --------
+    >>> objective("darling", floor=0.2).settings["floor"]
+    0.2
+    """
+    return _build(lookup("objective", name), settings)
+
+
+def task(name: str, **settings: Any) -> Task:
+    """Return the named task with these settings.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a value that the task refuses.
+    TypeError
+        An unknown setting; the message suggests the nearest and lists all.
+    ImportError
+        The task needs an extra that is not installed.
+
+    Examples
+    --------
+    >>> task("circle", vertices=15, edges=6).name
+    'circle'
+    """
+    return _build(lookup("task", name), settings)
+
+
+def _build(entry: Entry, settings: dict[str, Any]) -> Any:
+    make: Callable[..., Any] = resolve(entry)
+    parameters = inspect.signature(make).parameters.values()
+    known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for name in settings:
+            if name not in known:
+                listed = ", ".join(known) or "none"
+                raise TypeError(
+                    f"{entry.kind} {entry.name!r}: unknown setting {name!r}{_nearest(name, known)}; settings: {listed}"
+                )
+    return make(**settings)
+
+
+def _from_entry_point(kind: str, point: EntryPoint) -> Entry:
+    origin = point.dist.name if point.dist is not None else "unknown package"
+    return Entry(kind, point.name, point.name, point.value, f"from the package {origin}", f"plug-in of {origin}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,76 @@
+"""The objectives that every contract runs over, and one awkward batch that holds every degenerate case at once."""
+
+from __future__ import annotations
+
+import torch
+
+import breadth
+from breadth import catalogue
+
+VARIANTS = {
+    **{name: (name, {}) for name in catalogue.entries("objective")},
+    "reinforce-none": ("reinforce", {"baseline": "none"}),
+    "grpo-kl": ("grpo", {"beta": 0.1, "aggregation": "token_mean", "deviation": "population", "eps": 0.0}),
+    "dr_grpo-constant": ("dr_grpo", {"max_tokens": 9}),
+    "rlhf-k3": ("rlhf", {"kl": "k3_loss", "beta": 0.2}),
+    "ppo_clip-dual": ("ppo_clip", {"dual_clip": 1.5, "clip_high": 0.28, "normalise": False}),
+    "reinvent-centred": ("reinvent", {"centre": True, "sigma": 5.0}),
+    "darling-distance": ("darling", {"measure": "mean_distance"}),
+    "darling-correct": ("darling", {"neighbours": "correct", "quality_map": "identity"}),
+    "darling-zscore": ("darling", {"combine": "add_zscore", "beta": 0.1}),
+    "qempo-none": ("qempo", {"mask": "none", "inv_lambda": 0.1}),
+    "qempo-listing": ("qempo", {"mask": "group_all_correct", "inv_lambda": 0.1}),
+    "qempo-per-token": ("qempo", {"length_norm": "per_token"}),
+    "qempo_kl-fixed": ("qempo_kl", {"inv_lambda1": 0.1, "ratio": 0.3}),
+}
+
+
+def make(variant: str):
+    name, settings = VARIANTS[variant]
+    return breadth.objective(name, **settings)
+
+
+def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
+    """Return 20 ragged rollouts in float64: a mixed group, two of equal rewards, a group of one, shuffled, odd labels."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.tensor([7] * 6 + [-3] * 5 + [1 << 40] * 4 + [0] * 1 + [12] * 4)
+    reward = torch.tensor([1, 1, 1, 0, 0, 0] + [1] * 5 + [0] * 4 + [1] + [1, 0, 1, 1], dtype=torch.float64)
+    if unscored:
+        reward[[1, 8, 16]] = torch.nan
+    n, t = len(label), 6
+    order = torch.randperm(n, generator=generator)
+    length = torch.randint(1, t + 1, (n,), generator=generator)
+    mask = torch.arange(t) < length[:, None]
+    logp_old = -3 * torch.rand(n, t, generator=generator, dtype=torch.float64)
+    nudge = 0.6 * torch.randn(n, t, generator=generator, dtype=torch.float64)
+    points = torch.rand(n, 2, generator=generator, dtype=torch.float64) / 2
+    return {
+        "group": label[order],
+        "reward": reward[order],
+        "correct": reward[order] > 0.5,
+        "kind": torch.randint(0, 3, (n,), generator=generator),
+        "distance": (points[:, None] - points[None]).norm(dim=-1),
+        "logp_old": logp_old,
+        "logp": logp_old + nudge,
+        "logp_ref": logp_old - 0.5 * nudge.flip(0),
+        "entropy": torch.rand(n, t, generator=generator, dtype=torch.float64),
+        "mask": mask,
+    }
+
+
+SEQUENCE = ("group", "reward", "correct", "kind", "distance", "logp_old", "logp_ref", "mask")
+
+
+def advantage(objective, streams: dict[str, torch.Tensor]) -> torch.Tensor:
+    return objective.advantage(**{name: streams[name] for name in SEQUENCE if name in streams})
+
+
+def select(streams: dict[str, torch.Tensor], rows: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {name: value[rows][:, rows] if name == "distance" else value[rows] for name, value in streams.items()}
+
+
+def loss(objective, streams: dict[str, torch.Tensor], **more):
+    """Return the loss of a batch with advantages from the whole batch, unless ``advantage`` is among ``more``."""
+    if objective.family == "policy" and "advantage" not in more:
+        more["advantage"] = advantage(objective, streams)
+    return objective.loss(**{name: value for name, value in streams.items() if name != "distance"}, **more)
