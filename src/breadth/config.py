@@ -71,7 +71,9 @@ class PriorSettings(Settings):
     beta1: Share = 0.9
     beta2: Share = 0.95
     clip_norm: Rate = 1.0
-    corpus_size: Positive | None = Field(None, description="texts in the corpus; default: all there are, or steps × batch_size for generated ones")
+    corpus_size: Positive | None = Field(
+        None, description="texts in the corpus; default: all there are, or steps × batch_size for generated ones"
+    )
     checkpoint_every: Positive = 500
 
 
@@ -87,11 +89,20 @@ class TrainSettings(Settings):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     beta1: Share = 0.9
-    beta2: Share = Field(0.999, description="a shorter memory (0.95) lets a nearly converged policy take full-size steps on one rollout's gradient")
+    beta2: Share = Field(
+        0.999,
+        description="a shorter memory (0.95) lets a nearly converged policy take full-size steps on one rollout's gradient",
+    )
     clip_norm: Rate = 1.0
-    inner_epochs: Positive | None = Field(None, description="passes over each batch of rollouts; default: what the objective recommends")
-    minibatches: Positive | None = Field(None, description="optimiser steps per pass; default: what the objective recommends")
-    micro_batch: Positive = Field(128, description="rollouts per forward pass; changes memory, not the result beyond rounding")
+    inner_epochs: Positive | None = Field(
+        None, description="passes over each batch of rollouts; default: what the objective recommends"
+    )
+    minibatches: Positive | None = Field(
+        None, description="optimiser steps per pass; default: what the objective recommends"
+    )
+    micro_batch: Positive = Field(
+        128, description="rollouts per forward pass; changes memory, not the result beyond rounding"
+    )
     max_unscored_share: Share = Field(0.5, description="the run stops when more rollouts than this could not be scored")
     max_refused: Positive = Field(5, description="the run stops after this many refused updates in a row")
 
@@ -114,7 +125,9 @@ class MeasureSettings(Settings):
     temperature: Rate = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    keep_samples: Literal["all", "ends", "none"] = Field("ends", description="which checkpoints keep their samples: all, first and last, none")
+    keep_samples: Literal["all", "ends", "none"] = Field(
+        "ends", description="which checkpoints keep their samples: all, first and last, none"
+    )
 
 
 class EngineSettings(Settings):
@@ -125,7 +138,9 @@ class EngineSettings(Settings):
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     trackers: tuple[str, ...] = Field((), description="tensorboard, trackio, wandb: as accelerate knows them")
-    keep_checkpoints: Literal["all", "last"] = Field("all", description="weights of every checkpoint, or of the last two only")
+    keep_checkpoints: Literal["all", "last"] = Field(
+        "all", description="weights of every checkpoint, or of the last two only"
+    )
 
 
 class Common(Settings):
@@ -294,7 +309,9 @@ def cross_checks(settings: Common) -> list[str]:
         problems.append(f"model.n_embd = {model.n_embd} is not a multiple of model.n_head = {model.n_head}")
     n = train.prompts * train.group_size
     if train.minibatches and train.minibatches > n:
-        problems.append(f"train.minibatches = {train.minibatches} exceeds the {n} rollouts of a step (prompts × group_size)")
+        problems.append(
+            f"train.minibatches = {train.minibatches} exceeds the {n} rollouts of a step (prompts × group_size)"
+        )
     if train.schedule == "constant" and train.warmup_steps > train.steps:
         problems.append(f"train.warmup_steps = {train.warmup_steps} exceeds train.steps = {train.steps}")
     if settings.engine.precision == "bf16" and settings.engine.device == "cpu" and settings.engine.compile:
@@ -302,7 +319,9 @@ def cross_checks(settings: Common) -> list[str]:
     if isinstance(settings, StudySettings):
         head = settings.study
         if head.baseline is not None and head.baseline not in settings.objectives:
-            problems.append(f"study.baseline = {head.baseline!r} is not among the objectives{nearest(head.baseline, settings.objectives)}")
+            problems.append(
+                f"study.baseline = {head.baseline!r} is not among the objectives{nearest(head.baseline, settings.objectives)}"
+            )
         if len(set(head.seeds)) != len(head.seeds) or not head.seeds:
             problems.append(f"study.seeds: expected distinct seeds, at least one, got {list(head.seeds)}")
         for label, entry in settings.objectives.items():
@@ -310,5 +329,7 @@ def cross_checks(settings: Common) -> list[str]:
                 problems.append(f"objectives: {label!r} cannot name a folder: use letters, digits, '_' and '-'")
             for key in entry.train:
                 if key not in TrainSettings.model_fields:
-                    problems.append(f"objectives.{label}.train.{key}: unknown key{nearest(key, TrainSettings.model_fields)}")
+                    problems.append(
+                        f"objectives.{label}.train.{key}: unknown key{nearest(key, TrainSettings.model_fields)}"
+                    )
     return problems

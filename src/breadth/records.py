@@ -92,7 +92,7 @@ class LawFit:
     y: tuple[float, ...]
     rivals: Mapping[str, float] = field(default_factory=dict)  # form -> AICc minus this form's AICc (negative = better)
     lack_of_fit_p: float | None = None
-    draws: Any = field(default=None, repr=False, compare=False)  # (n_boot, n_params) bootstrap draws, numpy
+    draws: Any = field(default=None, repr=False, compare=False)  # (n_boot, 2 + k): β, α, θ of the separable form
 
     def predict(self, x: float) -> Estimate:
         """Quality at x with its 95 % bootstrap interval."""

@@ -31,12 +31,13 @@ def make(variant: str):
 
 
 def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
-    """Return 20 ragged rollouts in float64: a mixed group, two of equal rewards, a group of one, shuffled, odd labels."""
+    """Return 20 ragged float64 rollouts: two mixed groups, an all-right, an all-wrong, a group of one; shuffled."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.tensor([7] * 6 + [-3] * 5 + [1 << 40] * 4 + [0] * 1 + [12] * 4)
     reward = torch.tensor([1, 1, 1, 0, 0, 0] + [1] * 5 + [0] * 4 + [1] + [1, 0, 1, 1], dtype=torch.float64)
     if unscored:
         reward[[1, 8, 16]] = torch.nan
+    kind = torch.tensor([0, 0, 1, 2, 1, 0] + [0, 0, 1, 2, 0] + [0, 0, 0, 1] + [0] + [0, 1, 1, 2])
     n, t = len(label), 6
     order = torch.randperm(n, generator=generator)
     length = torch.randint(1, t + 1, (n,), generator=generator)
@@ -48,7 +49,7 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
         "group": label[order],
         "reward": reward[order],
         "correct": reward[order] > 0.5,
-        "kind": torch.randint(0, 3, (n,), generator=generator),
+        "kind": kind[order],
         "distance": (points[:, None] - points[None]).norm(dim=-1),
         "logp_old": logp_old,
         "logp": logp_old + nudge,

@@ -5,7 +5,14 @@ import json
 import pytest
 import torch
 
-from breadth.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_folder, steps_on_disk, verify
+from breadth.engine.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+    step_folder,
+    steps_on_disk,
+    verify,
+)
 from breadth.engine.gpt import GPT, GPTShape
 from breadth.tasks.vocabulary import Vocabulary
 
@@ -25,7 +32,9 @@ def trained(steps=3, seed=0):
 
 def save(root, step, **how):
     model, optimizer = trained(step)
-    return save_checkpoint(root, step=step, model=model, optimizer=optimizer, vocabulary=WORDS, state={"objective": {}}, **how)
+    return save_checkpoint(
+        root, step=step, model=model, optimizer=optimizer, vocabulary=WORDS, state={"objective": {}}, **how
+    )
 
 
 def test_training_goes_on_bit_for_bit(tmp_path):
@@ -59,7 +68,10 @@ def test_a_flipped_bit_is_named_and_the_previous_checkpoint_offered(tmp_path):
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"model.safetensors: SHA-256 is .* the checkpoint is damaged; delete .*step-000002 to go on from step-000001"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"model.safetensors: SHA-256 is .* the checkpoint is damaged; delete .*step-000002 to go on from step-000001",
+    ):
         verify(step_folder(tmp_path, 2))
 
 

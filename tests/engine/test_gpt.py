@@ -12,7 +12,9 @@ transformers = pytest.importorskip("transformers")
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_saved_model_gives_equal_logits_in_transformers(tmp_path, tied):
-    model = GPT(GPTShape(vocab_size=19, n_positions=24, n_embd=32, n_layer=3, n_head=4, tie_word_embeddings=tied), seed=3).eval()
+    model = GPT(
+        GPTShape(vocab_size=19, n_positions=24, n_embd=32, n_layer=3, n_head=4, tie_word_embeddings=tied), seed=3
+    ).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
@@ -26,7 +28,9 @@ def test_a_saved_model_gives_equal_logits_in_transformers(tmp_path, tied):
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_transformers_model_is_loaded_with_equal_logits(tmp_path, tied):
     torch.manual_seed(0)
-    config = transformers.GPT2Config(vocab_size=31, n_positions=16, n_embd=24, n_layer=2, n_head=3, tie_word_embeddings=tied)
+    config = transformers.GPT2Config(
+        vocab_size=31, n_positions=16, n_embd=24, n_layer=2, n_head=3, tie_word_embeddings=tied
+    )
     theirs = transformers.GPT2LMHeadModel(config).eval()
     theirs.save_pretrained(tmp_path)
     ours = load_gpt2(tmp_path).eval()
@@ -49,7 +53,9 @@ def test_a_cache_gives_what_the_whole_sequence_gives():
     tokens = torch.randint(0, 11, (3, 9), generator=torch.Generator().manual_seed(0))
     whole = model(tokens)
     caches = model.new_caches(3, 12)
-    parts = [model(tokens[:, :4], caches=caches)] + [model(tokens[:, t : t + 1], caches=caches, start=t) for t in range(4, 9)]
+    parts = [model(tokens[:, :4], caches=caches)] + [
+        model(tokens[:, t : t + 1], caches=caches, start=t) for t in range(4, 9)
+    ]
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-6, rtol=1e-5)
 
 

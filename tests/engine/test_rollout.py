@@ -41,7 +41,9 @@ def test_a_row_does_not_depend_on_its_neighbours_or_on_rows_that_leave():
     again = rollouts(["a"] * 6)
     assert r.text == again.text
     logits = torch.randn(6, 9)
-    assert torch.equal(draw(logits.log_softmax(-1), uniform[:, 0])[:3], draw(logits[:3].log_softmax(-1), uniform[:3, 0]))
+    assert torch.equal(
+        draw(logits.log_softmax(-1), uniform[:, 0])[:3], draw(logits[:3].log_softmax(-1), uniform[:3, 0])
+    )
 
 
 def test_completions_end_once_and_padding_is_silent():
@@ -87,7 +89,9 @@ def test_top_k_top_p_and_temperature_give_the_distribution_that_was_drawn_from()
 
 def test_truncate_by_hand():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
-    keep = lambda **how: (truncate(logits, **{"temperature": 1.0, "top_k": 0, "top_p": 1.0, **how}) > -torch.inf)[0].tolist()  # noqa: E731
+    keep = lambda **how: (truncate(logits, **{"temperature": 1.0, "top_k": 0, "top_p": 1.0, **how}) > -torch.inf)[
+        0
+    ].tolist()  # noqa: E731
     assert keep() == [True] * 4
     assert keep(top_k=2) == [True, True, False, False]
     assert keep(top_p=0.5) == [True, False, False, False]
@@ -104,7 +108,10 @@ def test_micro_batches_hold_every_row_once_and_are_sorted():
 
 
 def test_too_long_says_how_long():
-    with pytest.raises(ValueError, match=r"a prompt of 3 tokens and a completion of 40 need 42 positions, the model has 24: .* at most 22"):
+    with pytest.raises(
+        ValueError,
+        match=r"a prompt of 3 tokens and a completion of 40 need 42 positions, the model has 24: .* at most 22",
+    ):
         rollouts(["a b"], max_tokens=40)
 
 

@@ -1,4 +1,4 @@
-"""A study folder as a real one looks on disk, made from formulas in a second: no training, the same bytes for the same seed."""
+"""A study folder as a real one looks on disk, made from formulas in a second: no training, equal bytes every time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as parquet
+from synthetic_samples import N_SETS, SET_SIZE, write_samples
 
-STEPS, EVERY, N_SETS, SET_SIZE = 250, 10, 10, 100
+STEPS, EVERY = 250, 10
 QUALITIES = (0.9, 0.95, 0.8)
 
 # label -> (title, final R, final D, rate of R, verdicts of the R-D and R-H laws)
@@ -21,15 +20,38 @@ OBJECTIVES = {
     "darling": ("DARLING", 0.984, 0.830, 50.0, "holds", "holds"),
     "qempo": ("QEMPO", 0.959, 0.975, 70.0, "cannot tell", "does not hold"),
 }
-METRICS = (
-    "quality quality_parsable parsable_share valid_share unique_share correct_share diversity diversity_valid diversity_undirected "
-    "diversity_undirected_valid diversity_pattern diversity_pattern_valid diversity_unique distinct_valid policy_entropy "
-    "token_entropy sequence_entropy kl_prior length"
-).split()
+METRICS = [
+    "quality",
+    "quality_parsable",
+    "parsable_share",
+    "valid_share",
+    "unique_share",
+    "correct_share",
+    "diversity",
+    "diversity_valid",
+    "diversity_undirected",
+    "diversity_undirected_valid",
+    "diversity_pattern",
+    "diversity_pattern_valid",
+    "diversity_unique",
+    "distinct_valid",
+    "policy_entropy",
+    "token_entropy",
+    "sequence_entropy",
+    "kl_prior",
+    "length",
+]
 
 
 EVENTS = [
-    {"event": "started", "step": 0, "python": "3.11.2", "packages": {"torch": "2.8.0", "numpy": "2.4.6"}, "cores": 2},
+    {
+        "event": "started",
+        "step": 0,
+        "python": "3.11.2",
+        "packages": {"torch": "2.8.0", "numpy": "2.4.6"},
+        "cores": 2,
+        "processor": "a processor",
+    },
     {"event": "refused", "step": 7, "reason": "the loss is not finite"},
 ]
 
@@ -87,7 +109,7 @@ def make_study(
             "metric": "diversity_valid",
             "curves": {label: _frontier(folder, objectives[label]) for label in labels},
         },
-        "verdict": "At R ≥ 0.95, DARLING bought diversity over Dr. GRPO; RLHF and QEMPO cannot be told apart from it with three seeds.",
+        "verdict": "At R ≥ 0.95, DARLING bought diversity over Dr. GRPO; of RLHF and QEMPO three seeds cannot tell.",
         "seconds": {"prior": 0.4, "runs": 143.7, "analysis": 9.1, "total": 153.2},
     }
     (folder / "summary.json").write_text(json.dumps(summary, allow_nan=False))
@@ -95,7 +117,7 @@ def make_study(
 
 
 def paths(label: str, seed: int, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return R, D and H of a run over its steps: both laws hold up to noise, but where the objective's verdict says otherwise."""
+    """Return R, D and H of a run over its steps: both laws hold up to noise where the objective's verdict says so."""
     _, r_end, d_end, rate, law, _ = OBJECTIVES[label]
     rng = np.random.default_rng([sorted(OBJECTIVES).index(label), seed])
     r = 0.28 + (r_end - 0.28) * (1 - np.exp(-steps / (rate * rng.uniform(0.9, 1.1))))
@@ -128,11 +150,9 @@ def _objective(folder: Path, label: str, seeds: range, samples: bool) -> dict:
         (folder / home).mkdir(parents=True)
         _write_lines(folder / home / "ledger.jsonl", _ledger(label, seed, steps, r, d, h))
         _write_lines(folder / home / "steps.jsonl", _training(label, seed))
-        _write_lines(
-            folder / home / "events.jsonl", [{"event": "start", "versions": {"torch": "2.8.0", "numpy": "2.4.6"}}]
-        )
+        _write_lines(folder / home / "events.jsonl", EVENTS)
         if samples:
-            write_samples(folder / home / f"samples/step-{STEPS:06d}.parquet", label, seed, r[-1], d[-1])
+            write_samples(folder / home / f"samples/step-{STEPS:06d}.parquet", STEPS, seed, r[-1], d[-1])
         final = {
             name: {"value": float(value[-1]), "error": 0.004, "n": N_SETS * SET_SIZE, "unit": ""}
             for name, value in (("quality", r), ("diversity", d), ("policy_entropy", h), ("diversity_valid", d))
@@ -141,10 +161,17 @@ def _objective(folder: Path, label: str, seeds: range, samples: bool) -> dict:
         fits = {"R-D": fit("R-D", d, r, rd, exponent(label)), "R-H": fit("R-H", h, r, rh), "H-D": fit("H-D", d, h, rd)}
         runs.append(
             {
-                "seed": seed, "path": home, "steps": STEPS, "complete": True, "seconds": 20.4 + seed,
-                "final": {"step": STEPS, **final}, "at_quality": at, "fits": fits, "composition": COMPOSITION,
+                "seed": seed,
+                "path": home,
+                "steps": STEPS,
+                "complete": True,
+                "seconds": 20.4 + seed,
+                "final": {"step": STEPS, **final},
+                "at_quality": at,
+                "fits": fits,
+                "composition": COMPOSITION,
             }
-        )  # fmt: skip
+        )
     pooled = [
         np.concatenate(parts)
         for parts in zip(*(paths(label, s, np.arange(0, STEPS + 1, EVERY)) for s in seeds), strict=True)
@@ -174,8 +201,13 @@ def _objective(folder: Path, label: str, seeds: range, samples: bool) -> dict:
 
 
 COMPOSITION = {
-    "a": 1.1e-5, "b": 0.981, "c": 10.9, "r_max": 0.972, "direct": {"a": 2.0e-5, "b": 0.99, "c": 10.4}, "note": "R–H law of H = 1.7·D + 0.1",
-}  # fmt: skip
+    "a": 1.1e-5,
+    "b": 0.981,
+    "c": 10.9,
+    "r_max": 0.972,
+    "direct": {"a": 2.0e-5, "b": 0.99, "c": 10.4},
+    "note": "R–H law of H = 1.7·D + 0.1",
+}
 
 
 def over_seeds(values: list[float | None]) -> dict:
@@ -222,16 +254,32 @@ def fit(law: str, x: np.ndarray, y: np.ndarray, verdict: str, c: float = 1.3) ->
         "formula": "H = a·D + b" if law == "H-D" else f"R = −a·exp(c·{law[-1]}) + b",
         "x_name": law[-1],
         "params": {
-            k: {"value": float(v), "low": None if unknown else float(v * 0.9), "high": None if unknown else float(v * 1.1)}
+            k: {
+                "value": float(v),
+                "low": None if unknown else v - abs(v) / 10,
+                "high": None if unknown else v + abs(v) / 10,
+            }
             for k, v in params.items()
         },
-        "r2": None if unknown else 0.96, "rmse": 0.021, "rmse_x": None if unknown else 0.034, "verdict": verdict, "reason": reason,
-        "n": len(x), "n_effective": len(x) / 3, "n_dropped": 0, "rivals": {"linear": 12.0, "power": 3.1}, "lack_of_fit_p": 0.2,
-        "x": x.tolist(), "y": y.tolist(),
+        "r2": None if unknown else 0.96,
+        "rmse": 0.021,
+        "rmse_x": None if unknown else 0.034,
+        "verdict": verdict,
+        "reason": reason,
+        "n": len(x),
+        "n_effective": len(x) / 3,
+        "n_dropped": 0,
+        "rivals": {"linear": 12.0, "power": 3.1},
+        "lack_of_fit_p": 0.2,
+        "x": x.tolist(),
+        "y": y.tolist(),
         "band": {
-            "x": grid.tolist(), "low": (curve - 0.03).tolist(), "value": curve.tolist(), "high": (curve + 0.03).tolist()
+            "x": grid.tolist(),
+            "low": (curve - 0.03).tolist(),
+            "value": curve.tolist(),
+            "high": (curve + 0.03).tolist(),
         },
-    }  # fmt: skip
+    }
 
 
 def _frontier(folder: Path, objective: dict) -> dict:
@@ -278,14 +326,22 @@ def _comparisons(objectives: dict) -> list[dict]:
                 "bought" if low > 0 else "lost" if high < 0 else "the same" if max(-low, high) < 0.02 else "cannot tell"
             )
             names = objectives[label]["title"], objectives["dr_grpo"]["title"]
-            words = f"At {at}, {names[0]} against {names[1]}: {value['value'] if value['value'] is None else round(value['value'], 3)}"
+            words = f"At {at}, {names[0]} against {names[1]}: {value['value']}"
             rows.append(
                 {
-                    "a": label, "b": "dr_grpo", "at": at, "quality": None if i is None else QUALITIES[i], **value, "margin": 0.02,
-                    "verdict": verdict, "seeds_needed": 6 if verdict == "cannot tell" else None, "sentence": f"{words} ({verdict}).",
-                    "values_a": read[0], "values_b": read[1],
+                    "a": label,
+                    "b": "dr_grpo",
+                    "at": at,
+                    "quality": None if i is None else QUALITIES[i],
+                    **value,
+                    "margin": 0.02,
+                    "verdict": verdict,
+                    "seeds_needed": 6 if verdict == "cannot tell" else None,
+                    "sentence": f"{words} ({verdict}).",
+                    "values_a": read[0],
+                    "values_b": read[1],
                 }
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -324,7 +380,7 @@ def _ledger(label: str, seed: int, steps: np.ndarray, r: np.ndarray, d: np.ndarr
 
 
 def _training(label: str, seed: int) -> list[dict]:
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([sorted(OBJECTIVES).index(label), seed])
     steps = np.arange(1, STEPS + 1)
     reward = paths(label, seed, steps)[0]
     rows = []
@@ -340,53 +396,6 @@ def _training(label: str, seed: int) -> list[dict]:
         own = {"qempo": {"inv_lambda": 0.03 * (1 - value)}, "rlhf": {"kl_prior": 3 * value}}.get(label, {})
         rows.append(row | {k: float(v) for k, v in own.items()})
     return rows
-
-
-def write_samples(
-    path: Path, label: str, seed: int, quality: float, diversity: float, texts: list[str] | None = None
-) -> None:
-    """Write the samples of a checkpoint; ``texts`` replaces the circles by texts of one's own, all parsable."""
-    rng = np.random.default_rng([seed, len(label)])
-    rows = []
-    for i in range(N_SETS * SET_SIZE):
-        edges = _cycle(rng if rng.random() < diversity else np.random.default_rng(7))
-        if valid := bool(rng.random() < quality):
-            text = " ".join(f"{a} {b}" for a, b in edges)
-        else:
-            text = " ".join(map(str, rng.integers(0, 15, 11 if rng.random() < 0.3 else 12)))
-        parsable = len(text.split()) % 2 == 0
-        if texts is not None:
-            text, parsable, valid = texts[i % len(texts)], True, i % 2 == 0
-        key = " ".join(sorted(f"{a}-{b}" for a, b in edges)) if texts is None else text
-        rows.append(
-            {
-                "step": STEPS, "set": i // SET_SIZE, "index": i % SET_SIZE, "text": text, "quality": float(valid),
-                "parsable": parsable, "valid": valid, "key": key if parsable else None, "seq_logp": -20 * rng.random(), "length": 12,
-            }
-        )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(pa.Table.from_pylist(rows), path)
-
-
-def _cycle(rng: np.random.Generator) -> list[tuple[int, int]]:
-    vertices = rng.choice(15, 6, replace=False)
-    edges = [(int(a), int(b)) for a, b in zip(vertices, np.roll(vertices, -1), strict=True)]
-    return [edges[i] for i in rng.permutation(6)]
-
-
-def picture(text: str) -> str | None:
-    """Return a stub drawing: the vertices on a ring, the edges as lines."""
-    words = text.split()
-    if len(words) % 2 or not all(word.isdigit() for word in words):
-        return None
-    at = [(50 + 38 * math.cos(2 * math.pi * k / 15), 50 + 38 * math.sin(2 * math.pi * k / 15)) for k in range(15)]
-    pairs = zip(words[::2], words[1::2], strict=True)
-    lines = "".join(
-        f'<line x1="{at[int(a)][0]:.0f}" y1="{at[int(a)][1]:.0f}" x2="{at[int(b)][0]:.0f}" y2="{at[int(b)][1]:.0f}"/>'
-        for a, b in pairs
-    )
-    dots = "".join(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3"/>' for x, y in at)
-    return f'<svg viewBox="0 0 100 100"><g stroke="#0072B2" stroke-width="2">{lines}</g>{dots}</svg>'
 
 
 def _write_lines(path: Path, rows: list[dict]) -> None:

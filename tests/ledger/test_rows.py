@@ -2,13 +2,25 @@
 
 import pytest
 
-from breadth.ledger.rows import COLUMNS, LedgerError, append_rows, check_ledger, finite, keep_rows, measurement_row, read_rows, write_atomic
+from breadth.ledger.rows import (
+    COLUMNS,
+    LedgerError,
+    append_rows,
+    check_ledger,
+    finite,
+    keep_rows,
+    measurement_row,
+    read_rows,
+    write_atomic,
+)
 from breadth.ledger.run import load_run
 from breadth.records import Measurement
 
 
 def row(step, metric="quality", value=0.5):
-    return measurement_row(Measurement(metric, value, None, 10), study="s", objective="o", seed=0, step=step, checkpoint="c")
+    return measurement_row(
+        Measurement(metric, value, None, 10), study="s", objective="o", seed=0, step=step, checkpoint="c"
+    )
 
 
 def test_rows_come_back_as_they_went_in(tmp_path):

@@ -47,7 +47,7 @@ def test_by_hand():
 
 
 def test_ethanol_and_ethylamine_by_hand():
-    # Three atoms, each alone and each with its neighbours: six bits each. The CH3 alone, the CH2 alone and the CH3 beside a
+    # Three atoms, each alone and with its neighbours: six bits each. The CH3 alone, the CH2 alone and the CH3 beside a
     # CH2 are the same in both: 3 of 9.
     packed = pack_fingerprints(["CCO", "CCN"])
     assert bit_counts(packed).tolist() == [6, 6]

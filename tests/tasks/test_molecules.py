@@ -17,6 +17,7 @@ from rdkit.Chem import QED
 from breadth.tasks.fingerprints import mean_pairwise_tanimoto
 from breadth.tasks.molecules import MoleculesTask
 from breadth.tasks.oracles import find_oracle
+from breadth.tasks.oracles.qed import qed
 
 ASPIRIN, BENZENE, ETHANOL = "CC(=O)Oc1ccccc1C(=O)O", "c1ccccc1", "CCO"
 
@@ -27,6 +28,9 @@ def task() -> MoleculesTask:
 
 
 def test_quality_is_exactly_rdkits_qed(task, chembl):
+    odd = ["C", "[H][H]", "[2H]C", "[Na+].[Cl-]", "C[N+](C)(C)C", "[13CH4]", "F.F.F.F", "[O-][N+](=O)c1ccccc1", "*CC"]
+    some = [*chembl[:1_000], *odd]
+    assert qed(some) == [QED.qed(Chem.MolFromSmiles(text)) for text in some]
     some = chembl[:100]
     assert task.score(some).tolist() == [QED.qed(Chem.MolFromSmiles(text)) for text in some]
     assert task.reward(some).tolist() == task.score(some).tolist()
@@ -62,7 +66,8 @@ def test_distance_and_diversity_equal_the_law(task, chembl):
 
 
 def test_an_unparsable_text_is_at_distance_one(task):
-    assert task.distance([ETHANOL, "C((", "C((", "OCC"]).tolist() == [[0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 0]]
+    distance = task.distance([ETHANOL, "C((", "C((", "OCC"])
+    assert distance.tolist() == [[0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 0]]
     with pytest.raises(ValueError, match=r"kind: expected one of \['tanimoto'\], got 'euclid'"):
         task.distance([ETHANOL], kind="euclid")
 
@@ -116,7 +121,8 @@ def test_a_scorer_that_returns_the_wrong_number_of_values_is_an_error():
 
 
 def test_unknown_oracles_name_the_known_ones():
-    with pytest.raises(ValueError, match=r"oracle: expected one of \[.*'qed'.*\] or a callable .* got 'qde'. Did you mean 'qed'\?"):
+    message = r"oracle: expected one of \[.*'qed'.*\] or a callable .* got 'qde'. Did you mean 'qed'\?"
+    with pytest.raises(ValueError, match=message):
         MoleculesTask("qde")
     with pytest.raises(TypeError, match="oracle: expected a name or a callable .* got int"):
         find_oracle(3)

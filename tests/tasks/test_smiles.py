@@ -58,7 +58,9 @@ def test_a_token_outside_the_vocabulary_names_itself_the_molecule_and_the_remedy
         vocabulary.encode("CCN")
 
 
-@pytest.mark.parametrize("text", ["", " ", "C((", "c1ccccc", "CCO name", "CCO |$a$|", "C\0C", "é", "C\nC", "xyz", "C(C)(C)(C)(C)C"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "C((", "c1ccccc", "CCO name", "CCO |$a$|", "C\0C", "é", "C\nC", "xyz", "C(C)(C)(C)(C)C"]
+)
 def test_what_is_no_smiles_is_none(text):
     assert parse_smiles(text) is None
     assert canonical_smiles(text) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -25,19 +25,33 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Overrides = Annotated[
-    Optional[list[str]],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example [cyan]--set train.steps=100[/cyan]. May be given several times."),
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting, for example [cyan]--set train.steps=100[/cyan]. May be given several times.",
+    ),
 ]
-RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders, or study folders (all runs below them).", show_default=False)]
+RunPaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN…", help="Run folders, or study folders (all runs below them).", show_default=False),
+]
 
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="A study that comes with breadth (circle, line, qed), or the path of a TOML file.")],
-    objectives: Annotated[Optional[str], typer.Option(help="Only these, separated by commas; the first is the baseline unless the study's own is among them.")] = None,
-    seeds: Annotated[Optional[int], typer.Option(min=1, help="Number of seeds, counted from 0.")] = None,
-    steps: Annotated[Optional[int], typer.Option(min=1, help="Training steps of each run.")] = None,
-    out: Annotated[Optional[Path], typer.Option(help="The study's folder. Default: runs/NAME.")] = None,
+    name: Annotated[
+        str, typer.Argument(help="A study that comes with breadth (circle, line, qed), or the path of a TOML file.")
+    ],
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these, separated by commas; the first is the baseline unless the study's own is among them."
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -76,8 +90,11 @@ def study(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A TOML file with \\[task], \\[objective], \\[train], ...; see docs/configuration.md.")],
-    out: Annotated[Optional[Path], typer.Option(help="The run's folder. Default: runs/ and the name of the file.")] = None,
+    config: Annotated[
+        Path,
+        typer.Argument(help="A TOML file with \\[task], \\[objective], \\[train], ...; see docs/configuration.md."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and the name of the file.")] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -94,7 +111,9 @@ def train(
     from breadth.config import RunSettings, apply_overrides, build_settings, read_toml
     from breadth.experiments.assemble import CHECKS
 
-    settings = build_settings(RunSettings, apply_overrides(read_toml(config), overrides or []), where=str(config), checks=CHECKS)
+    settings = build_settings(
+        RunSettings, apply_overrides(read_toml(config), overrides or []), where=str(config), checks=CHECKS
+    )
     folder = out or Path("runs") / config.stem
     from breadth.experiments.front import train_settings
 
@@ -102,7 +121,13 @@ def train(
         run = train_settings(settings, folder, watcher=watcher)
     last = run.at(run.steps[-1])
     if json:
-        print_json({"path": str(folder), "step": run.steps[-1], "metrics": {k: {"value": r["value"], "error": r["error"], "n": r["n"]} for k, r in last.items()}})
+        print_json(
+            {
+                "path": str(folder),
+                "step": run.steps[-1],
+                "metrics": {k: {"value": r["value"], "error": r["error"], "n": r["n"]} for k, r in last.items()},
+            }
+        )
         return
     from breadth.commands.output import console, measurements_table
 
@@ -113,10 +138,14 @@ def train(
 @app.command()
 def measure(
     runs: RunPaths,
-    step: Annotated[Optional[list[int]], typer.Option("--step", help="Only this checkpoint; may be given several times. Default: all.")] = None,
-    sets: Annotated[Optional[int], typer.Option(min=1, help="Independent sample sets per checkpoint.")] = None,
-    samples: Annotated[Optional[int], typer.Option(min=2, help="Samples per set.")] = None,
-    write: Annotated[bool, typer.Option(help="Replace the run's ledger with what was measured (all checkpoints only).")] = False,
+    step: Annotated[
+        list[int] | None, typer.Option("--step", help="Only this checkpoint; may be given several times. Default: all.")
+    ] = None,
+    sets: Annotated[int | None, typer.Option(min=1, help="Independent sample sets per checkpoint.")] = None,
+    samples: Annotated[int | None, typer.Option(min=2, help="Samples per set.")] = None,
+    write: Annotated[
+        bool, typer.Option(help="Replace the run's ledger with what was measured (all checkpoints only).")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure the checkpoints of runs again: quality, diversity, entropy and shares, each with its error.
@@ -162,8 +191,13 @@ def fit(
 @app.command()
 def compare(
     runs: RunPaths,
-    baseline: Annotated[Optional[str], typer.Option(help="Objective that the others are compared with. Default: the first.")] = None,
-    at: Annotated[Optional[list[float]], typer.Option("--at", help="Quality at which diversity is compared; may be given several times.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Objective that the others are compared with. Default: the first.")
+    ] = None,
+    at: Annotated[
+        list[float] | None,
+        typer.Option("--at", help="Quality at which diversity is compared; may be given several times."),
+    ] = None,
     margin: Annotated[float, typer.Option(help="δ: differences in D below this count as the same.")] = 0.02,
     diversity: Annotated[str, typer.Option(help="Metric read as D.")] = "diversity_valid",
     json: Json = False,
@@ -175,7 +209,9 @@ def compare(
     from breadth.commands.output import console, lifts_table
     from breadth.experiments.compare import compare_runs, load_runs
 
-    lifts = compare_runs(load_runs(runs), baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity)
+    lifts = compare_runs(
+        load_runs(runs), baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity
+    )
     if json:
         print_json(lifts)
         return
@@ -185,8 +221,12 @@ def compare(
 @app.command()
 def report(
     runs: RunPaths,
-    out: Annotated[Optional[Path], typer.Option(help="The page to write. Default: report.html in the first folder.")] = None,
-    baseline: Annotated[Optional[str], typer.Option(help="Objective that the others are compared with. Default: the first.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write. Default: report.html in the first folder.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Objective that the others are compared with. Default: the first.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write one self-contained page about runs: curves, laws, frontier, examples, every number. It opens offline."""
@@ -232,7 +272,15 @@ def main() -> None:
         app(standalone_mode=True)
     except KeyboardInterrupt:
         fail("stopped. Nothing that was written is lost: the same command goes on from the last checkpoint.", code=130)
-    except (ConfigError, ImportError, ValueError, TypeError, FileNotFoundError, RuntimeError, FloatingPointError) as error:
+    except (
+        ConfigError,
+        ImportError,
+        ValueError,
+        TypeError,
+        FileNotFoundError,
+        RuntimeError,
+        FloatingPointError,
+    ) as error:
         if os.environ.get("BREADTH_TRACEBACK"):
             raise
         fail(str(error))
@@ -240,7 +288,9 @@ def main() -> None:
         import errno
 
         if error.errno == errno.ENOSPC:
-            fail(f"the disk is full ({error.filename or 'while writing'}). What was written before is whole: free space and run the same command again")
+            fail(
+                f"the disk is full ({error.filename or 'while writing'}). What was written before is whole: free space and run the same command again"
+            )
         fail(str(error))
 
 

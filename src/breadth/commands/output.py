@@ -16,7 +16,14 @@ console = Console(soft_wrap=False)
 errors = Console(stderr=True)
 
 SHOWN = ("quality", "diversity", "diversity_valid", "policy_entropy", "valid_share", "unique_share")
-COLOURS = {"holds": "green", "bought": "green", "does not hold": "red", "lost": "red", "the same": "cyan", "cannot tell": "yellow"}
+COLOURS = {
+    "holds": "green",
+    "bought": "green",
+    "does not hold": "red",
+    "lost": "red",
+    "the same": "cyan",
+    "cannot tell": "yellow",
+}
 
 
 def print_json(value: Any) -> None:
@@ -100,7 +107,15 @@ def lifts_table(lifts: Sequence[Any]) -> Table:
     for name in ("method", "baseline", "at", "ΔD", "seeds", "verdict", "in words"):
         table.add_column(name, overflow="fold")
     for lift in lifts:
-        table.add_row(lift.a, lift.b, lift.at, with_interval(lift.value, lift.low, lift.high), str(lift.n_seeds), verdict(lift.verdict), lift.sentence)
+        table.add_row(
+            lift.a,
+            lift.b,
+            lift.at,
+            with_interval(lift.value, lift.low, lift.high),
+            str(lift.n_seeds),
+            verdict(lift.verdict),
+            lift.sentence,
+        )
     return table
 
 
@@ -120,7 +135,13 @@ def known_entries(what: str) -> list[dict[str, Any]]:
 
         found = {name: tomllib.loads(path.read_text()) for name, path in paths().items()}
         return [
-            {"name": n, "title": d.get("study", {}).get("title", ""), "task": d["task"]["kind"], "objectives": list(d["objectives"])} for n, d in found.items()
+            {
+                "name": n,
+                "title": d.get("study", {}).get("title", ""),
+                "task": d["task"]["kind"],
+                "objectives": list(d["objectives"]),
+            }
+            for n, d in found.items()
         ]
     from breadth import catalogue
 
@@ -133,7 +154,11 @@ def known_entries(what: str) -> list[dict[str, Any]]:
 def entries_table(what: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return entries as a table; its columns are what the entries hold."""
     table = Table(title=what, title_justify="left")
-    columns = [c for c in ("name", "title", "summary", "family", "needs", "invariants", "task", "objectives", "source") if any(c in r for r in rows)]
+    columns = [
+        c
+        for c in ("name", "title", "summary", "family", "needs", "invariants", "task", "objectives", "source")
+        if any(c in r for r in rows)
+    ]
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name == "name")
     for row in rows:

@@ -59,7 +59,11 @@ class StudyProgress:
         if self.name == "prior" and self._first_prior is not None:
             done, total, first = self._prior.get("step", 0), self._prior["steps"], self._first_prior
         elif self.name == "runs" and self._states:
-            done, total, first = sum(s.step for s in self._states), sum(s.steps for s in self._states), self._first_steps or 0
+            done, total, first = (
+                sum(s.step for s in self._states),
+                sum(s.steps for s in self._states),
+                self._first_steps or 0,
+            )
         else:
             return None
         if done <= first:
@@ -83,11 +87,16 @@ class StudyProgress:
     def _plain(self) -> str:
         if self.name == "prior" and self._prior:
             loss = self._prior.get("loss")
-            return f" · step {self._prior['step']}/{self._prior['steps']}" + ("" if loss is None else f" · loss {loss:.3f}")
+            return f" · step {self._prior['step']}/{self._prior['steps']}" + (
+                "" if loss is None else f" · loss {loss:.3f}"
+            )
         if self.name == "runs" and self._states:
             done = sum(s.done for s in self._states)
             going = [s for s in self._states if not s.done and s.step]
-            shown = "; ".join(f"{s.label}/{s.seed} step {s.step} R {_number(s.quality)} D {_number(s.diversity)} H {_number(s.entropy)}" for s in going)
+            shown = "; ".join(
+                f"{s.label}/{s.seed} step {s.step} R {_number(s.quality)} D {_number(s.diversity)} H {_number(s.entropy)}"
+                for s in going
+            )
             return f" · {done} of {len(self._states)} runs done" + (f" · {shown}" if shown else "")
         return ""
 

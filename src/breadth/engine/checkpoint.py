@@ -66,7 +66,15 @@ def write_model_folder(folder: Path, model: GPT, vocabulary: Vocabulary | None) 
         (folder / "vocabulary.json").write_text(json.dumps(vocabulary.to_dict(), ensure_ascii=False) + "\n")
         (folder / "tokenizer.json").write_text(vocabulary.to_tokenizers_json() + "\n")
         (folder / "tokenizer_config.json").write_text(
-            json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}) + "\n"
+            json.dumps(
+                {
+                    "tokenizer_class": "PreTrainedTokenizerFast",
+                    "bos_token": "<bos>",
+                    "eos_token": "<eos>",
+                    "pad_token": "<pad>",
+                }
+            )
+            + "\n"
         )
 
 
@@ -100,7 +108,9 @@ def save_checkpoint(
         save_file(_optimizer_tensors(model, optimizer), temporary / OPTIMIZER)
         (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
         hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
-        (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "step": step, "files": hashes}, indent=1) + "\n")
+        (temporary / MANIFEST).write_text(
+            json.dumps({"format": FORMAT, "step": step, "files": hashes}, indent=1) + "\n"
+        )
         for path in temporary.iterdir():
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
@@ -125,7 +135,11 @@ def verify(path: Path) -> Checkpoint:
     """
     step_text = path.name.partition("-")[2]
     earlier = [s for s in steps_on_disk(path.parent) if step_text.isdigit() and s < int(step_text)]
-    remedy = f"delete {path} to go on from {step_folder(path.parent, earlier[-1]).name}" if earlier else f"delete {path} to start again"
+    remedy = (
+        f"delete {path} to go on from {step_folder(path.parent, earlier[-1]).name}"
+        if earlier
+        else f"delete {path} to start again"
+    )
     manifest_path = path / MANIFEST
     try:
         manifest = json.loads(manifest_path.read_text())
@@ -136,7 +150,9 @@ def verify(path: Path) -> Checkpoint:
     except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{manifest_path}: not a manifest ({error}): {remedy}") from None
     if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{manifest_path}: expected format {FORMAT}, got {manifest.get('format')!r}: written by another version of breadth")
+        raise CheckpointError(
+            f"{manifest_path}: expected format {FORMAT}, got {manifest.get('format')!r}: written by another version of breadth"
+        )
     for name, expected in files.items():
         if Path(name).name != name:
             raise CheckpointError(f"{manifest_path}: {name!r} points outside the checkpoint: {remedy}")
@@ -157,13 +173,17 @@ def load_checkpoint(path: Path, model: GPT, optimizer: torch.optim.Optimizer) ->
 
     checkpoint = verify(path)
     if not (path / OPTIMIZER).is_file():
-        raise CheckpointError(f"{path}: holds weights only (its optimiser state was thinned out): training cannot go on from here")
+        raise CheckpointError(
+            f"{path}: holds weights only (its optimiser state was thinned out): training cannot go on from here"
+        )
     model.load_state_dict(load_gpt2(path).state_dict())
     tensors = load_file(path / OPTIMIZER)
     for name, parameter in model.named_parameters():
         if f"{name}:step" in tensors:
             own = {k: tensors[f"{name}:{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            optimizer.state[parameter] = {k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in own.items()}
+            optimizer.state[parameter] = {
+                k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in own.items()
+            }
     return checkpoint, json.loads((path / STATE).read_text())
 
 

@@ -74,7 +74,9 @@ class GPTShape:
     def from_gpt2(cls, data: dict, *, where: str = "config.json") -> GPTShape:
         """Return the sizes that a GPT-2 ``config.json`` states; refuse what this model does not compute."""
         if data.get("model_type") != "gpt2":
-            raise ValueError(f"{where}: expected model_type 'gpt2', got {data.get('model_type')!r}: the native engine runs GPT-2 shapes only")
+            raise ValueError(
+                f"{where}: expected model_type 'gpt2', got {data.get('model_type')!r}: the native engine runs GPT-2 shapes only"
+            )
         expected = {
             "activation_function": "gelu_new",
             "scale_attn_weights": True,
@@ -84,7 +86,9 @@ class GPTShape:
         }
         wrong = {k: data[k] for k, v in expected.items() if k in data and data[k] != v}
         if wrong:
-            raise ValueError(f"{where}: expected {({k: expected[k] for k in wrong})}, got {wrong}: this variant of GPT-2 is not supported")
+            raise ValueError(
+                f"{where}: expected { ({k: expected[k] for k in wrong}) }, got {wrong}: this variant of GPT-2 is not supported"
+            )
         return cls(
             vocab_size=data["vocab_size"],
             n_positions=data.get("n_positions", data.get("n_ctx", 1024)),
@@ -260,7 +264,10 @@ class GPT(nn.Module):
         kind = weight.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         size = (n, self.shape.n_head, room, self.shape.n_embd // self.shape.n_head)
-        return [(weight.new_empty(size, dtype=dtype), weight.new_empty(size, dtype=dtype)) for _ in range(self.shape.n_layer)]
+        return [
+            (weight.new_empty(size, dtype=dtype), weight.new_empty(size, dtype=dtype))
+            for _ in range(self.shape.n_layer)
+        ]
 
 
 def save_gpt2(model: GPT, folder: Path) -> None:
@@ -288,7 +295,11 @@ def load_gpt2(folder: Path, *, dropout: float | None = None) -> GPT:
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path}: not found: a model folder holds config.json and model.safetensors"
-                + (" (pytorch_model.bin is a pickle and is not read: convert it to safetensors)" if (folder / "pytorch_model.bin").exists() else "")
+                + (
+                    " (pytorch_model.bin is a pickle and is not read: convert it to safetensors)"
+                    if (folder / "pytorch_model.bin").exists()
+                    else ""
+                )
             )
     shape = GPTShape.from_gpt2(json.loads(config_path.read_text()), where=str(config_path))
     if dropout is not None:

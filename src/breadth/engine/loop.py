@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from breadth.config import RunSettings
-from breadth.engine.checkpoint import load_checkpoint, load_vocabulary, save_checkpoint, step_folder, steps_on_disk, verify
+from breadth.engine.checkpoint import (
+    load_checkpoint,
+    load_vocabulary,
+    save_checkpoint,
+    step_folder,
+    steps_on_disk,
+    verify,
+)
 from breadth.engine.gpt import GPT, load_gpt2
 from breadth.engine.machine import Machine
 from breadth.engine.policy import score_completions
@@ -82,7 +89,9 @@ class TrainingRun:
         self.events = EventLog(folder / "events.jsonl")
         if self._done():
             return
-        self.machine = Machine(s.engine, folder, tracker_settings={"study": s.study, "objective": s.name, "seed": s.seed})
+        self.machine = Machine(
+            s.engine, folder, tracker_settings={"study": s.study, "objective": s.name, "seed": s.seed}
+        )
         device = self.machine.device
         self.model = load_gpt2(self.prior, dropout=0.0).to(device)
         self.vocabulary = load_vocabulary(self.prior)
@@ -142,7 +151,9 @@ class TrainingRun:
         keep_rows(self.folder / "steps.jsonl", lambda row: row["step"] <= step, on_repair=say)
         n_rows = len(read_rows(self.folder / "steps.jsonl")) if (self.folder / "steps.jsonl").is_file() else 0
         if n_rows != step:
-            raise RunStopped(f"{self.folder / 'steps.jsonl'}: expected {step} rows before the checkpoint, found {n_rows}: delete the run folder and run again")
+            raise RunStopped(
+                f"{self.folder / 'steps.jsonl'}: expected {step} rows before the checkpoint, found {n_rows}: delete the run folder and run again"
+            )
         return step
 
     def _checkpoint(self, step: int, *, fresh: bool) -> None:
@@ -164,7 +175,10 @@ class TrainingRun:
             checkpoint = verify(step_folder(root, step))
         measured = self.measure(self.model, step=step, machine=self.machine)
         rows = [
-            measurement_row(m, study=s.study, objective=s.name, seed=s.seed, step=step, checkpoint=checkpoint.weights_hash) for m in measured
+            measurement_row(
+                m, study=s.study, objective=s.name, seed=s.seed, step=step, checkpoint=checkpoint.weights_hash
+            )
+            for m in measured
         ]
         append_rows(self.folder / "ledger.jsonl", rows)
         self.machine.track({m.metric: m.value for m in measured if m.value is not None}, step)
@@ -172,7 +186,9 @@ class TrainingRun:
 
     def _train_step(self, step: int) -> None:
         s, train = self.settings, self.settings.train
-        rate = learning_rate(step, train.steps, train.learning_rate, train.warmup_steps, train.schedule, train.final_rate_share)
+        rate = learning_rate(
+            step, train.steps, train.learning_rate, train.warmup_steps, train.schedule, train.final_rate_share
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         prompts = self.task.prompts(train.prompts, seed=derive_seed(s.seed, "prompts", step))
@@ -187,7 +203,9 @@ class TrainingRun:
         logp_ref = None
         if self.reference is not None:
             with self.machine.autocast():
-                logp_ref = score_completions(self.reference, rollouts, banned=self.banned, micro_batch=train.micro_batch)
+                logp_ref = score_completions(
+                    self.reference, rollouts, banned=self.banned, micro_batch=train.micro_batch
+                )
             streams["seq_logp_ref"] = logp_ref.sum(-1)
         advantage, stats = self.objective.shape(**streams) if self.objective.family == "policy" else (None, {})
         batch = Batch(rollouts, advantage, streams, logp_ref)
@@ -197,7 +215,9 @@ class TrainingRun:
         shuffle = torch.Generator().manual_seed(derive_seed(s.seed, "minibatch", step))
         results = []
         for _ in range(epochs):
-            for rows in split_minibatches(rollouts.group, parts, whole_groups=self.objective.family == "group", generator=shuffle):
+            for rows in split_minibatches(
+                rollouts.group, parts, whole_groups=self.objective.family == "group", generator=shuffle
+            ):
                 with self.machine.autocast():
                     result = update(
                         self.forward,
@@ -238,7 +258,9 @@ class TrainingRun:
                 "before; lower train.learning_rate or look at these rollouts"
             )
 
-    def _row(self, step: int, rate: float, judged: Any, rollouts: Any, stats: dict[str, float], results: list[Any]) -> dict[str, Any]:
+    def _row(
+        self, step: int, rate: float, judged: Any, rollouts: Any, stats: dict[str, float], results: list[Any]
+    ) -> dict[str, Any]:
         """Return the row of ``steps.jsonl``; ``step`` counts the updates done, so the first row is step 1."""
         values = judged.scored.values
         good = values[~torch.isnan(torch.as_tensor(values)).numpy()]

@@ -17,11 +17,17 @@ from breadth.config import ConfigError, EngineSettings
 class Machine:
     """One process on a CPU or one GPU, through accelerate; trackers get the same names as ``steps.jsonl`` and the ledger."""
 
-    def __init__(self, settings: EngineSettings, folder: Path | None = None, *, tracker_settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, settings: EngineSettings, folder: Path | None = None, *, tracker_settings: Mapping[str, Any] | None = None
+    ) -> None:
         if settings.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("engine.device", ["'cuda' was asked for, but torch sees no CUDA device: use 'cpu' or 'auto'"])
+            raise ConfigError(
+                "engine.device", ["'cuda' was asked for, but torch sees no CUDA device: use 'cpu' or 'auto'"]
+            )
         torch.set_num_threads(settings.threads)
-        AcceleratorState._reset_state(reset_partial_state=True)  # several runs in one process may differ in device and precision
+        AcceleratorState._reset_state(
+            reset_partial_state=True
+        )  # several runs in one process may differ in device and precision
         self.accelerator = Accelerator(
             cpu=settings.device == "cpu",
             mixed_precision="bf16" if settings.precision == "bf16" else "no",
@@ -29,7 +35,12 @@ class Machine:
             project_dir=None if folder is None else str(folder),
         )
         if self.accelerator.num_processes > 1:
-            raise ConfigError("engine", [f"the native engine runs in one process, accelerate started {self.accelerator.num_processes}: use the TRL plug-in"])
+            raise ConfigError(
+                "engine",
+                [
+                    f"the native engine runs in one process, accelerate started {self.accelerator.num_processes}: use the TRL plug-in"
+                ],
+            )
         self.device = self.accelerator.device
         self._tracking = bool(settings.trackers)
         if self._tracking:

@@ -42,7 +42,9 @@ class TokenCorpus:
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, *, end_token: bool, context: int) -> None:
         if not len(texts):
-            raise ValueError("the corpus is empty: pre-training needs at least one text; check the path and what was filtered out")
+            raise ValueError(
+                "the corpus is empty: pre-training needs at least one text; check the path and what was filtered out"
+            )
         tail = [vocabulary.eos_id] if end_token else []
         rows = [[vocabulary.bos_id, *vocabulary.encode(text), *tail] for text in texts]
         self.lengths = np.array([len(r) for r in rows], dtype=np.int32)
@@ -81,7 +83,9 @@ class TokenCorpus:
         for start in range(0, len(order), bucket):
             part = order[start : start + bucket]
             part = part[np.argsort(self.lengths[part], kind="stable")]
-            batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size) if i + batch_size <= len(part)]
+            batches += [
+                part[i : i + batch_size] for i in range(0, len(part), batch_size) if i + batch_size <= len(part)
+            ]
         return [batches[i] for i in generator.permutation(len(batches))]
 
 
@@ -131,7 +135,11 @@ def pretrain(
     shape = model_shape(model, vocabulary, max_tokens=description.max_tokens)
     net = GPT(shape, seed=derive_seed(prior.seed, "weights")).to(machine.device)
     optimizer = torch.optim.AdamW(
-        net.parameters(), lr=prior.learning_rate, betas=(prior.beta1, prior.beta2), weight_decay=prior.weight_decay, fused=True
+        net.parameters(),
+        lr=prior.learning_rate,
+        betas=(prior.beta1, prior.beta2),
+        weight_decay=prior.weight_decay,
+        fused=True,
     )
     root, log = work / "checkpoints", work / "steps.jsonl"
     done = steps_on_disk(root)

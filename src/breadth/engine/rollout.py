@@ -158,7 +158,9 @@ def sample(
     attend = None
     if padded:
         causal = torch.ones((width, width), dtype=torch.bool, device=device).tril()
-        attend = (causal & prompt_mask.unsqueeze(1)) | torch.eye(width, dtype=torch.bool, device=device)  # a pad sees itself
+        attend = (causal & prompt_mask.unsqueeze(1)) | torch.eye(
+            width, dtype=torch.bool, device=device
+        )  # a pad sees itself
         attend = attend.unsqueeze(1)  # (N, 1, S, S)
     hidden = model(prompt_tokens, positions=positions, caches=caches, attend=attend)[:, -1]  # (N, width)
     next_position = prompt_mask.sum(-1) if padded else None  # (N,)
@@ -168,10 +170,16 @@ def sample(
         logits[:, banned] = -torch.inf
         policy = logits.log_softmax(-1)  # (live, V)
         if not bool(torch.isfinite(policy.max(-1).values).all()):
-            raise ValueError(f"sampling: the model gives probabilities that are not finite at token {t}: its weights are damaged")
-        behaviour = policy if sampling.plain else truncate(
-            logits, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p
-        ).log_softmax(-1)
+            raise ValueError(
+                f"sampling: the model gives probabilities that are not finite at token {t}: its weights are damaged"
+            )
+        behaviour = (
+            policy
+            if sampling.plain
+            else truncate(
+                logits, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p
+            ).log_softmax(-1)
+        )
         chosen = draw(behaviour, uniform[rows, t])  # (live,)
         finished = ended[rows]
         going = ~finished

@@ -43,7 +43,9 @@ class Batch:
         r = self.rollouts
         n = len(r.text)
         chosen: dict[str, Any] = {
-            name: value[rows] for name, value in self.streams.items() if isinstance(value, Tensor) and value.shape[:1] == (n,) and value.dim() == 1
+            name: value[rows]
+            for name, value in self.streams.items()
+            if isinstance(value, Tensor) and value.shape[:1] == (n,) and value.dim() == 1
         }
         chosen["logp_old"] = r.logp_old[rows, :width]
         chosen["mask"] = r.mask[rows, :width]
@@ -108,7 +110,9 @@ def update(
     stats: dict[str, float] = {}
     for part in micro_batches(lengths, micro_batch):
         index = rows[part]
-        logp, entropy = completion_logp(model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs)
+        logp, entropy = completion_logp(
+            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs
+        )
         arguments = batch.select(index, logp.shape[1])
         arguments.update({name: values[part] for name, values in coupled.items()})
         if entropy is not None:
@@ -133,7 +137,9 @@ def update(
     return UpdateResult({"loss": total, "grad_norm": float(norm), **stats})
 
 
-def _couple(model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, banned: list[int], micro_batch: int) -> dict[str, Tensor]:
+def _couple(
+    model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, banned: list[int], micro_batch: int
+) -> dict[str, Tensor]:
     """Return what ties the members of a group together, from a first pass without gradient over the whole minibatch."""
     whole = batch.select(rows, batch.rollouts.mask.shape[1])
     logp = torch.zeros_like(whole["logp_old"])  # (n, T)
@@ -146,13 +152,21 @@ def _couple(model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, ban
 
 
 def _rows_with_bad_gradient(
-    model: GPT, objective: Objective, batch: Batch, rows: Tensor, denominator: Any, banned: list[int], coupled: Mapping[str, Tensor]
+    model: GPT,
+    objective: Objective,
+    batch: Batch,
+    rows: Tensor,
+    denominator: Any,
+    banned: list[int],
+    coupled: Mapping[str, Tensor],
 ) -> list[int]:
     """Return the rollouts whose own gradient is not finite, one backward pass each; only called after a failure."""
     bad = []
     for k, row in enumerate(rows.tolist()):
         index = rows[k : k + 1]
-        logp, entropy = completion_logp(model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs)
+        logp, entropy = completion_logp(
+            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs
+        )
         arguments = batch.select(index, logp.shape[1])
         arguments.update({name: values[k : k + 1] for name, values in coupled.items()})
         if entropy is not None:

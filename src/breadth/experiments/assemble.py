@@ -13,11 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from filelock import FileLock
 
 from breadth import catalogue
-from breadth.config import Common, ConfigError, Kind, RunSettings, StudySettings, build_settings, cross_checks, nearest, read_toml
+from breadth.cache import cache_folder
+from breadth.config import (
+    Common,
+    ConfigError,
+    Kind,
+    RunSettings,
+    StudySettings,
+    build_settings,
+    cross_checks,
+    nearest,
+    read_toml,
+)
 from breadth.engine.checkpoint import WEIGHTS, CheckpointError, file_hash
 from breadth.ledger.rows import write_atomic
 from breadth.objectives.composition import Objective
@@ -97,14 +107,20 @@ def study_file(name: str) -> Path:
         if path.is_file():
             return path
         if name.removesuffix(".toml") not in studies():
-            raise ConfigError("study", [f"{name}: no such file; studies that come with breadth: {', '.join(studies())}"])
+            raise ConfigError(
+                "study", [f"{name}: no such file; studies that come with breadth: {', '.join(studies())}"]
+            )
     found = studies().get(name.removesuffix(".toml"))
     if found is None:
-        raise ConfigError("study", [f"unknown study {name!r}{nearest(name, studies())}; a path to a TOML file works too"])
+        raise ConfigError(
+            "study", [f"unknown study {name!r}{nearest(name, studies())}; a path to a TOML file works too"]
+        )
     return found
 
 
-def load_study(name: str, overrides: Any = (), *, objectives: list[str] | None = None, seeds: int | None = None) -> StudySettings:
+def load_study(
+    name: str, overrides: Any = (), *, objectives: list[str] | None = None, seeds: int | None = None
+) -> StudySettings:
     """Return the settings of a study, checked. ``seeds`` is a number of seeds, ``objectives`` a choice among its labels or any catalogue names."""
     from breadth.config import apply_overrides
 
@@ -122,17 +138,12 @@ def load_study(name: str, overrides: Any = (), *, objectives: list[str] | None =
     return build_settings(StudySettings, data, where=str(path), checks=CHECKS)
 
 
-def cache_folder() -> Path:
-    """Return where priors and corpora are kept between runs: ``BREADTH_CACHE``, else the user's cache folder."""
-    return Path(os.environ.get("BREADTH_CACHE") or platformdirs.user_cache_dir("breadth"))
-
-
 def prior_key(settings: Common, task: Task) -> str:
-    """Return the hash of everything that decides a prior: task, model, pre-training, threads, precision, and the corpus's own hash."""
+    """Return the hash of everything that decides a prior: corpus and vocabulary, model, pre-training, threads, precision."""
+    identity = task.corpus_identity()
     decides = {
         "format": PRIOR_FORMAT,
-        "task": settings.task.model_dump(mode="json"),
-        "corpus": task.corpus_hash(),
+        "corpus": settings.task.model_dump(mode="json") if identity is None else identity,
         "model": settings.model.model_dump(mode="json"),
         "prior": settings.prior.model_dump(mode="json", exclude={"path", "checkpoint_every"}),
         "engine": settings.engine.model_dump(mode="json", include={"threads", "device", "precision", "compile"}),
@@ -164,7 +175,13 @@ def prepare_prior(
 
                 started = time.perf_counter()
                 pretrain(
-                    task, model=settings.model, prior=settings.prior, engine=settings.engine, work=root / f"{key}.work", target=source, on_step=on_step
+                    task,
+                    model=settings.model,
+                    prior=settings.prior,
+                    engine=settings.engine,
+                    work=root / f"{key}.work",
+                    target=source,
+                    on_step=on_step,
                 )
                 write_atomic(timing, json.dumps({"seconds": round(time.perf_counter() - started, 2)}).encode())
                 shutil.rmtree(root / f"{key}.work", ignore_errors=True)
@@ -197,9 +214,12 @@ def prior_of_run(run_folder: Path) -> Path:
     note = json.loads((run_folder / "prior.json").read_text())
     path = (run_folder / note["path"]).resolve()
     if not (path / WEIGHTS).is_file():
-        raise CheckpointError(f"{run_folder}: its prior should lie at {path}, and is not there: put it back to measure this run")
+        raise CheckpointError(
+            f"{run_folder}: its prior should lie at {path}, and is not there: put it back to measure this run"
+        )
     found = file_hash(path / WEIGHTS)[:16]
     if found != note["weights"]:
-        raise CheckpointError(f"{path}: expected the prior with weights {note['weights']}, found {found}: it is not the one this run started from")
+        raise CheckpointError(
+            f"{path}: expected the prior with weights {note['weights']}, found {found}: it is not the one this run started from"
+        )
     return path
-

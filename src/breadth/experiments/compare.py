@@ -68,20 +68,29 @@ def check_comparable(runs: dict[str, list[Run]]) -> None:
                 f"{run.path} from {run.prior_hash}"
             )
         if run.settings["task"] != first.settings["task"]:
-            raise ValueError(f"these runs do different tasks: {first.path} {first.settings['task']}, {run.path} {run.settings['task']}")
+            raise ValueError(
+                f"these runs do different tasks: {first.path} {first.settings['task']}, {run.path} {run.settings['task']}"
+            )
     for label, members in runs.items():
         seeds = [run.seed for run in members]
         double = next((s for s in seeds if seeds.count(s) > 1), None)
         if double is not None:
             paths = ", ".join(str(r.path) for r in members if r.seed == double)
-            raise ValueError(f"{label!r} has seed {double} more than once ({paths}): give runs of other settings another label")
+            raise ValueError(
+                f"{label!r} has seed {double} more than once ({paths}): give runs of other settings another label"
+            )
 
 
-def fit_group(runs: Sequence[Run], metrics: Metrics = Metrics(), *, form: str = "exponential", n_boot: int = 1000) -> dict[str, LawFit]:
+def fit_group(
+    runs: Sequence[Run], metrics: Metrics = Metrics(), *, form: str = "exponential", n_boot: int = 1000
+) -> dict[str, LawFit]:
     """Fit R over D, R over H and H over D to the checkpoints of some runs together; blocks stay inside a run."""
     q, d, h, label, step = [], [], [], [], []
     for number, run in enumerate(runs):
-        columns = [{row["step"]: row["value"] for row in run.series(m)} for m in (metrics.quality, metrics.diversity, metrics.entropy)]
+        columns = [
+            {row["step"]: row["value"] for row in run.series(m)}
+            for m in (metrics.quality, metrics.diversity, metrics.entropy)
+        ]
         for at in run.steps:
             for column, values in zip((q, d, h), columns, strict=True):
                 column.append(values.get(at))
@@ -103,7 +112,13 @@ def compose(fits: dict[str, LawFit]) -> Composition | None:
 
 
 def fit_runs(
-    runs: dict[str, list[Run]], *, form: str = "exponential", quality: str = "quality", diversity: str = "diversity", entropy: str = "policy_entropy", n_boot: int = 1000
+    runs: dict[str, list[Run]],
+    *,
+    form: str = "exponential",
+    quality: str = "quality",
+    diversity: str = "diversity",
+    entropy: str = "policy_entropy",
+    n_boot: int = 1000,
 ) -> list[dict[str, Any]]:
     """Return fits of every run, and of all runs of an objective together (``seed`` None), as rows."""
     metrics = Metrics(quality, diversity, entropy)
@@ -121,7 +136,10 @@ def fit_runs(
 def common_qualities(runs: dict[str, list[Run]], at_quality: Sequence[float], metrics: Metrics) -> list[float]:
     """Return the qualities at which methods are compared: those asked for, and the highest that every run reaches."""
     shared = highest_common_quality(
-        {label: [run_sets(run, metrics.quality, metrics.frontier_diversity)[1:] for run in members] for label, members in runs.items()}
+        {
+            label: [run_sets(run, metrics.quality, metrics.frontier_diversity)[1:] for run in members]
+            for label, members in runs.items()
+        }
     )
     found = set(at_quality)
     if shared is not None:
@@ -158,5 +176,14 @@ def compare_runs(
     for q in [*common_qualities(runs, at_quality, metrics), None]:
         for label in runs:
             if label != baseline:
-                lifts.append(lift(runs[label], runs[baseline], at_quality=q, metric=diversity, margin=margin, quality_metric=quality))
+                lifts.append(
+                    lift(
+                        runs[label],
+                        runs[baseline],
+                        at_quality=q,
+                        metric=diversity,
+                        margin=margin,
+                        quality_metric=quality,
+                    )
+                )
     return lifts

@@ -22,6 +22,7 @@ class Example:
 
     text: str
     n_characters: int
+    parsable: bool
     quality: float | None
     seq_logp: float | None
     count: int  # how often this very text was sampled (in a cluster: how often its key was)
@@ -110,9 +111,16 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
     def example(row: dict[str, Any], count: int) -> Example:
         text = row["text"]
         kept = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
-        share = count / len(rows)
+        picture = book(text) if row["parsable"] else None
         return Example(
-            kept, len(text), row["quality"], row["seq_logp"], count, share, book(text) if row["parsable"] else None
+            text=kept,
+            n_characters=len(text),
+            parsable=bool(row["parsable"]),
+            quality=row["quality"],
+            seq_logp=row["seq_logp"],
+            count=count,
+            share=count / len(rows),
+            picture=picture,
         )
 
     shown = keys.most_common(n_clusters)

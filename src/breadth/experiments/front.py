@@ -41,7 +41,9 @@ def study(
         As ``--set``.
     """
     extra = [] if steps is None else [f"train.steps={steps}"]
-    loaded = load_study(name, [*settings, *extra], objectives=None if objectives is None else list(objectives), seeds=seeds)
+    loaded = load_study(
+        name, [*settings, *extra], objectives=None if objectives is None else list(objectives), seeds=seeds
+    )
     return run_study(loaded, Path(out) if out is not None else Path("runs") / loaded.name, watcher=watcher)
 
 
@@ -77,7 +79,9 @@ def train(
     """
     data = {
         "task": {"kind": task} if isinstance(task, str) else {"kind": f"object:{task.name}"},
-        "objective": {"kind": objective} if isinstance(objective, str) else {"kind": objective.name, **objective.settings},
+        "objective": {"kind": objective}
+        if isinstance(objective, str)
+        else {"kind": objective.name, **objective.settings},
         "seed": seed,
         **settings,
     }
@@ -87,7 +91,9 @@ def train(
     return train_settings(built, Path(out), watcher=watcher, task=None if isinstance(task, str) else task, **given)
 
 
-def train_settings(settings: RunSettings, out: Path, *, watcher: Watcher | None = None, task: Task | None = None, **options: Any) -> Run:
+def train_settings(
+    settings: RunSettings, out: Path, *, watcher: Watcher | None = None, task: Task | None = None, **options: Any
+) -> Run:
     """Do the run that the settings describe, prior included, in this process."""
     watcher = watcher or Silent()
     claim_folder(settings, out)
@@ -100,14 +106,26 @@ def train_settings(settings: RunSettings, out: Path, *, watcher: Watcher | None 
 
     def tell(step: int) -> None:
         watcher.runs(
-            [RunState(settings.name, settings.seed, step, settings.train.steps, last.get("quality"), last.get("diversity"), last.get("policy_entropy"))]
+            [
+                RunState(
+                    settings.name,
+                    settings.seed,
+                    step,
+                    settings.train.steps,
+                    last.get("quality"),
+                    last.get("diversity"),
+                    last.get("policy_entropy"),
+                )
+            ]
         )
 
     def on_measure(step: int, rows: list[Measurement]) -> None:
         last.update({m.metric: m.value for m in rows})
         tell(step)
 
-    run_job(Job(settings, out, prior.path), on_step=lambda row: tell(row["step"]), on_measure=on_measure, **given, **options)
+    run_job(
+        Job(settings, out, prior.path), on_step=lambda row: tell(row["step"]), on_measure=on_measure, **given, **options
+    )
     return load_run(out)
 
 
@@ -118,7 +136,9 @@ def measure(path: str | Path, **options: Any) -> dict[int, list[Measurement]]:
     return measure_run(Path(path), **options)
 
 
-def report_runs(paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None) -> tuple[dict[str, Any], Path]:
+def report_runs(
+    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None
+) -> tuple[dict[str, Any], Path]:
     """Summarise any runs and write their page; return the summary and the page's path."""
     from breadth.experiments.compare import load_runs
     from breadth.experiments.report import build_report
@@ -127,8 +147,10 @@ def report_runs(paths: Sequence[Path], *, out: Path | None = None, baseline: str
     folder = Path(paths[0])
     runs = load_runs(paths)
     summary, task = summarise_runs(runs, folder=folder, baseline=baseline)
-    page = build_report(folder, summary, out=out or folder / "report.html", picture=None if task is None else task.picture)
-    write_atomic(page.with_suffix(".json"), (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+    page = build_report(
+        folder, summary, out=out or folder / "report.html", picture=None if task is None else task.picture
+    )
+    write_atomic(
+        page.with_suffix(".json"), (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+    )
     return summary, page
-
-

@@ -92,7 +92,9 @@ class CheckpointMeasure:
             self._write_samples(step, texts, asked, scored.values, numbers)
         return rows
 
-    def _write_samples(self, step: int, texts: list[str], prompts: list[str], quality: np.ndarray, numbers: dict[str, np.ndarray]) -> None:
+    def _write_samples(
+        self, step: int, texts: list[str], prompts: list[str], quality: np.ndarray, numbers: dict[str, np.ndarray]
+    ) -> None:
         n = self.settings.measure.samples_per_set
         keys = self.task.key(texts, prompts)
         valid = self.task.valid(texts, quality, keys=keys)
@@ -159,13 +161,19 @@ def measure_run(
     if missing:
         raise ValueError(f"{run.path}: no checkpoint at step {missing[0]}; there are {there}")
     if write and steps:
-        raise ValueError("write: a ledger holds all checkpoints of a run, so it cannot be replaced by some of them: leave --step out")
+        raise ValueError(
+            "write: a ledger holds all checkpoints of a run, so it cannot be replaced by some of them: leave --step out"
+        )
     prior = prior_of_run(run.path)
     vocabulary = load_vocabulary(prior)
     if vocabulary is None:
         raise FileNotFoundError(f"{prior}: has no vocabulary.json, so its samples cannot be read as text")
     machine = Machine(settings.engine)
-    keep = settings if write else settings.model_copy(update={"measure": settings.measure.model_copy(update={"keep_samples": "none"})})
+    keep = (
+        settings
+        if write
+        else settings.model_copy(update={"measure": settings.measure.model_copy(update={"keep_samples": "none"})})
+    )
     measure = CheckpointMeasure(keep, run.path, task_of(settings), load_gpt2(prior, dropout=0.0), vocabulary)
     out: dict[int, list[Measurement]] = {}
     rows = []
@@ -176,7 +184,10 @@ def measure_run(
         rows += [measurement_row(m, **about, checkpoint=checkpoint.weights_hash) for m in out[step]]
     if write:
         write_atomic(run.path / "config.json", (json.dumps(settings.model_dump(mode="json"), indent=1) + "\n").encode())
-        write_atomic(run.path / "ledger.jsonl", "".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in rows).encode())
+        write_atomic(
+            run.path / "ledger.jsonl",
+            "".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in rows).encode(),
+        )
         EventLog(run.path / "events.jsonl").add("measured again", steps=sorted(out), overrides=dict(overrides or {}))
     return out
 
@@ -185,5 +196,7 @@ def measure_all(paths: Sequence[Path], **options: Any) -> dict[str, dict[int, li
     """Measure every run at or below some paths; the result is by run folder."""
     found = [run for path in paths for run in find_runs(path)]
     if not found:
-        raise FileNotFoundError(f"{', '.join(map(str, paths))}: no run folders there (a run folder holds config.json and ledger.jsonl)")
+        raise FileNotFoundError(
+            f"{', '.join(map(str, paths))}: no run folders there (a run folder holds config.json and ledger.jsonl)"
+        )
     return {str(run): measure_run(run, **options) for run in found}

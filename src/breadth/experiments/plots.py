@@ -7,10 +7,10 @@ from statistics import fmean
 from typing import Any
 
 from breadth.experiments.evidence import Evidence, RunEvidence
-from breadth.experiments.notation import is_number, number, plural
+from breadth.experiments.notation import is_number, number, plural, significant
 from breadth.experiments.traces import bundle, cloud, curve, layout_of, staircase
 
-TRAINING_POINTS = 200  # the most points of one training curve; beyond that, means over equal stretches of steps
+TRAINING_POINTS = 100  # the most points of one training curve; beyond that, means over equal stretches of steps
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def laws_figure(evidence: Evidence) -> Figure:
     return Figure(
         id="laws",
         title="Quality against diversity, and quality against entropy",
-        caption=f"Points: checkpoints of all runs ({_seeds(evidence)}). Curves: the law fitted to all checkpoints of an "
-        "objective; solid where it holds, dashed where it does not, none where the data cannot tell. "
+        caption=f"Points: checkpoints of all runs ({_seeds(evidence)}). Curves: the law fitted to all checkpoints of "
+        "an objective; solid where it holds, dashed where it does not, none where the data cannot tell. "
         "Bands: 95 % interval of the curve, block bootstrap over checkpoints.",
         data=data,
         layout=layout_of({"x": [words for _, _, words in panels], "y": ["R, quality"] * 2}),
@@ -110,8 +110,8 @@ def frontier_figure(evidence: Evidence) -> Figure:
     return Figure(
         id="frontier",
         title="Attainment frontier: diversity among valid answers at quality q or better",
-        caption="At each q: the highest D among a run's checkpoints with R ≥ q, the checkpoint chosen on one half of the "
-        f"sample sets and read on the other. Bold: mean over up to {plural(seeds, 'seed')}; thin: single seeds; "
+        caption="At each q: the highest D among a run's checkpoints with R ≥ q, the checkpoint chosen on one half of "
+        f"the sample sets and read on the other. Bold: mean over up to {plural(seeds, 'seed')}; thin: single seeds; "
         "band: 95 % Student-t interval over seeds. Faint points: checkpoints; large points: last checkpoints.",
         data=data,
         layout=layout_of({"x": ["q, least quality asked for"], "y": ["D among valid answers"]}),
@@ -122,29 +122,34 @@ def frontier_figure(evidence: Evidence) -> Figure:
 
 
 def training_figure(evidence: Evidence) -> Figure:
-    """Return what was logged while training, a panel per statistic; those that every trainer has come first."""
-    hidden = {"line", "step", "reward_error"}
-    known = {k for run in evidence.runs for row in run.steps for k, v in row.items() if is_number(v)} - hidden
-    first = [k for k in ("reward", "loss", "grad_norm", "length", "learning_rate") if k in known]
-    statistics = first + sorted(known - set(first))
+    """Return what was logged while training, a panel per statistic that moves; the others are named."""
+    seen: dict[str, set[float]] = {}
+    for row in (row for run in evidence.runs for row in run.steps):
+        for name, value in row.items():
+            if is_number(value) and name not in ("line", "step", "reward_error"):
+                seen.setdefault(name, set()).add(value)
+    first = [name for name in ("reward", "loss", "grad_norm", "length") if name in seen]
+    moving = [name for name in first + sorted(set(seen) - set(first)) if len(seen[name]) > 1]
+    still = sorted(f"{name} = {significant(next(iter(values)))}" for name, values in seen.items() if len(values) == 1)
     data: list[dict[str, Any]] = []
-    for panel, statistic in enumerate(statistics, start=1):
+    for panel, name in enumerate(moving, start=1):
         for i, label in enumerate(evidence.labels):
-            lines = [(run, _logged(run, statistic)) for run in evidence.of(label)]
-            data += bundle(lines, i, evidence.names[label], panel, statistic, markers=False)
+            lines = [(run, _logged(run, name)) for run in evidence.of(label)]
+            data += bundle(lines, i, evidence.names[label], panel, name, markers=False)
     longest = max((len(run.steps) for run in evidence.runs), default=0)
-    thinned = f" Each point is a mean over {-(-longest // TRAINING_POINTS)} steps." if longest > TRAINING_POINTS else ""
+    thinned = f" Each point: a mean over {-(-longest // TRAINING_POINTS)} steps." if longest > TRAINING_POINTS else ""
     return Figure(
         id="training",
         title="Training statistics over steps",
         caption=f"Thin: one run each ({_seeds(evidence)}). Bold: mean over complete runs.{thinned} "
         "A panel shows only the objectives that log its statistic.",
         data=data,
-        layout=layout_of({"x": ["training step"] * len(statistics), "y": statistics}),
-        panels=len(statistics),
+        layout=layout_of({"x": ["training step"] * len(moving), "y": [""] * len(moving)}, headings=moving),
+        panels=len(moving),
         columns=3,
-        panel_height=260,
-        names=tuple(statistics),
+        panel_height=240,
+        notes=(f"The same at every step of every run: {', '.join(still)}",) if still else (),
+        names=tuple(moving),
     )
 
 

@@ -52,7 +52,7 @@ def _prior(evidence: Evidence, prior: Mapping[str, Any]) -> list[tuple[str, Any]
         ("hash", _text(prior.get("hash"))),
         ("origin", cached),
         ("training", duration(prior.get("seconds"))),
-        ("parameters", plural(parameters, "parameter") if parameters else DASH),
+        ("parameters", f"{parameters:,}" if parameters else DASH),
     ]
     letters = {"quality": "R", "diversity": "D", "entropy": "H"}
     return facts + [(letter, shown(prior.get(evidence.metric(role)))) for role, letter in letters.items()]
@@ -98,7 +98,8 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
         if isinstance(value, Mapping) and value:
             rows += flat(value, f"{name}.")
         else:
-            rows.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)))
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            rows.append((name, "none" if value is None else text))
     return rows
 
 

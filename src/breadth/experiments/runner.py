@@ -60,7 +60,9 @@ def claim_folder(settings: RunSettings, folder: Path) -> None:
     if path.is_file():
         before, now = _flat(json.loads(path.read_text())), _flat(wanted)
         differs = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
-        growing = differs == [EXTENDABLE] and now[EXTENDABLE] > before[EXTENDABLE] and now["train.schedule"] == "constant"
+        growing = (
+            differs == [EXTENDABLE] and now[EXTENDABLE] > before[EXTENDABLE] and now["train.schedule"] == "constant"
+        )
         if differs and not growing:
             raise ConfigError(
                 str(folder),
@@ -97,7 +99,9 @@ class FolderLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             holder = self._holder.read_text().strip() if self._holder.is_file() else "?"
-            raise RuntimeError(f"{self.folder}: in use by process {holder}: wait for it to end, or use another output folder") from None
+            raise RuntimeError(
+                f"{self.folder}: in use by process {holder}: wait for it to end, or use another output folder"
+            ) from None
         self._holder.write_text(f"{os.getpid()}\n")
         return self
 
@@ -120,7 +124,9 @@ def run_job(job: Job, **options: Any) -> None:
         task = options.pop("task", None) or task_of(job.settings)
         vocabulary = load_vocabulary(job.prior)
         if vocabulary is None:
-            raise FileNotFoundError(f"{job.prior}: has no vocabulary.json: the native engine needs a prior that breadth trained")
+            raise FileNotFoundError(
+                f"{job.prior}: has no vocabulary.json: the native engine needs a prior that breadth trained"
+            )
         measure = CheckpointMeasure(job.settings, job.folder, task, load_gpt2(job.prior, dropout=0.0), vocabulary)
         TrainingRun(job.settings, job.folder, task, objective_of(job.settings), job.prior, measure, **options).go()
 
@@ -141,7 +147,9 @@ def _child(job: Job, report: Any) -> None:
         report.send(("done", ""))
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int, on_state: Callable[[list[RunState]], None] = lambda states: None) -> None:
+def run_jobs(
+    jobs: Sequence[Job], *, workers: int, on_state: Callable[[list[RunState]], None] = lambda states: None
+) -> None:
     """Do all runs, ``workers`` at a time; return when all are done.
 
     Raises

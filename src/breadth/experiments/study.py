@@ -68,7 +68,9 @@ def run_study(settings: StudySettings, out: Path, *, watcher: Watcher | None = N
         events.add("study started", **machine_facts())
         task = task_of(settings)
         watcher.stage("prior")
-        prior = prepare_prior(settings, task, out / "prior", on_step=lambda row: watcher.prior(row, settings.prior.steps))
+        prior = prepare_prior(
+            settings, task, out / "prior", on_step=lambda row: watcher.prior(row, settings.prior.steps)
+        )
         watcher.stage("runs")
         jobs = [
             Job(settings.run_settings(label, seed), run_folder(out, label, seed), out / "prior")
@@ -90,7 +92,9 @@ def run_study(settings: StudySettings, out: Path, *, watcher: Watcher | None = N
             "analysis": round(now - analysis_started, 2),
             "total_this_time": round(now - started, 2),
         }
-        write_atomic(out / "summary.json", (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+        write_atomic(
+            out / "summary.json", (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+        )
         watcher.stage("report")
         page = build_report(out, summary, out=out / "report.html", picture=task.picture)
         events.add("study finished", seconds=summary["seconds"])

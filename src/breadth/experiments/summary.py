@@ -33,7 +33,8 @@ MIDDLE = 0.975  # upper quantile of a 95 % interval
 def summarise(out: Path, settings: StudySettings, prior: Prior, task: Task) -> dict[str, Any]:
     """Return the summary of a study whose runs lie in ``out``; ``seconds`` are added by whoever kept the time."""
     runs = {
-        label: [load_run(out / "runs" / label / f"seed-{seed}") for seed in settings.study.seeds] for label in settings.objectives
+        label: [load_run(out / "runs" / label / f"seed-{seed}") for seed in settings.study.seeds]
+        for label in settings.objectives
     }
     head = settings.study
     metrics = Metrics()
@@ -58,18 +59,30 @@ def summarise(out: Path, settings: StudySettings, prior: Prior, task: Task) -> d
             "from_cache": prior.from_cache,
             "seconds": prior.seconds,
             **prior.facts,
-            **{name: _number(first.at(0).get(name)) for name in ("quality", "diversity", "diversity_valid", "policy_entropy")},
+            **{
+                name: _number(first.at(0).get(name))
+                for name in ("quality", "diversity", "diversity_valid", "policy_entropy")
+            },
         },
     }
 
 
-def summarise_runs(runs: Mapping[str, list[Run]], *, folder: Path, baseline: str | None = None) -> tuple[dict[str, Any], Task | None]:
+def summarise_runs(
+    runs: Mapping[str, list[Run]], *, folder: Path, baseline: str | None = None
+) -> tuple[dict[str, Any], Task | None]:
     """Return the summary of any runs, and their task (None where it was an object of the user's own)."""
     first = next(iter(runs.values()))[0]
     settings = settings_of_run(first.path)
     task = None if settings.task.kind.startswith("object:") else task_of(settings)
     found = _summary(
-        dict(runs), folder=folder, task=task, metrics=Metrics(), baseline=baseline or next(iter(runs)), at_quality=(0.9, 0.95), margin=0.02, n_boot=1000
+        dict(runs),
+        folder=folder,
+        task=task,
+        metrics=Metrics(),
+        baseline=baseline or next(iter(runs)),
+        at_quality=(0.9, 0.95),
+        margin=0.02,
+        n_boot=1000,
     )
     facts_path = prior_of_run(first.path) / "breadth.json" if (first.path / "prior.json").is_file() else None
     prior = {
@@ -77,9 +90,19 @@ def summarise_runs(runs: Mapping[str, list[Run]], *, folder: Path, baseline: str
         "from_cache": None,
         "seconds": None,
         **(json.loads(facts_path.read_text()) if facts_path is not None and facts_path.is_file() else {}),
-        **{name: _number(first.at(0).get(name)) for name in ("quality", "diversity", "diversity_valid", "policy_entropy")},
+        **{
+            name: _number(first.at(0).get(name))
+            for name in ("quality", "diversity", "diversity_valid", "policy_entropy")
+        },
     }
-    summary = {**found, "study": first.study, "title": first.study, "settings": first.settings, "prior": prior, "seconds": {}}
+    summary = {
+        **found,
+        "study": first.study,
+        "title": first.study,
+        "settings": first.settings,
+        "prior": prior,
+        "seconds": {},
+    }
     return summary, task
 
 
@@ -97,7 +120,14 @@ def _summary(
     check_comparable(runs)
     qualities = common_qualities(runs, at_quality, metrics)
     lifts = (
-        compare_runs(runs, baseline=baseline, at_quality=at_quality, margin=margin, diversity=metrics.frontier_diversity, quality=metrics.quality)
+        compare_runs(
+            runs,
+            baseline=baseline,
+            at_quality=at_quality,
+            margin=margin,
+            diversity=metrics.frontier_diversity,
+            quality=metrics.quality,
+        )
         if len(runs) > 1
         else []
     )
@@ -117,7 +147,9 @@ def _summary(
     return {**summary, "verdict": verdict_sentence(summary)}
 
 
-def _objective(runs: list[Run], folder: Path, metrics: Metrics, qualities: Sequence[float], n_boot: int) -> dict[str, Any]:
+def _objective(
+    runs: list[Run], folder: Path, metrics: Metrics, qualities: Sequence[float], n_boot: int
+) -> dict[str, Any]:
     first = settings_of_run(runs[0].path)
     objective = objective_of(first)
     per_run = [_run(run, folder, metrics, qualities, n_boot) for run in runs]
@@ -132,7 +164,13 @@ def _objective(runs: list[Run], folder: Path, metrics: Metrics, qualities: Seque
         "runs": per_run,
         "final": {name: over_seeds([(r["final"].get(name) or {}).get("value") for r in per_run]) for name in names},
         "at_quality": [
-            {"quality": q, **over_seeds([next(a for a in r["at_quality"] if a["quality"] == q)["diversity"]["value"] for r in per_run])} for q in qualities
+            {
+                "quality": q,
+                **over_seeds(
+                    [next(a for a in r["at_quality"] if a["quality"] == q)["diversity"]["value"] for r in per_run]
+                ),
+            }
+            for q in qualities
         ],
         "fits": {law: _fit(fit) for law, fit in pooled.items()},
         "composition": _composition(pooled),
@@ -190,8 +228,17 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
 
 def _frontier(runs: Mapping[str, list[Run]], metrics: Metrics) -> dict[str, Any]:
     """Return each objective's attainment curve, mean over its seeds where every seed reaches the quality."""
-    sets = {label: [run_sets(run, metrics.quality, metrics.frontier_diversity) for run in members] for label, members in runs.items()}
-    means = [np.mean([v for v in row if v is not None]) for members in sets.values() for _, q, _ in members for row in q if any(v is not None for v in row)]
+    sets = {
+        label: [run_sets(run, metrics.quality, metrics.frontier_diversity) for run in members]
+        for label, members in runs.items()
+    }
+    means = [
+        np.mean([v for v in row if v is not None])
+        for members in sets.values()
+        for _, q, _ in members
+        for row in q
+        if any(v is not None for v in row)
+    ]
     low, high = float(min(means)), float(max(means))
     grid = np.linspace(low, high, GRID)
     curves = {}
@@ -215,7 +262,9 @@ def _number(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _fit(fit: LawFit) -> dict[str, Any]:
     """Return a fit as plain data, with the curve and band to be drawn."""
-    data = {f.name: getattr(fit, f.name) for f in dataclasses.fields(fit) if f.name not in ("draws", "params", "x", "y")}
+    data = {
+        f.name: getattr(fit, f.name) for f in dataclasses.fields(fit) if f.name not in ("draws", "params", "x", "y")
+    }
     data["params"] = {name: {k: finite(v) for k, v in dataclasses.asdict(p).items()} for name, p in fit.params.items()}
     for name in ("r2", "rmse", "rmse_x", "lack_of_fit_p"):
         data[name] = finite(data[name])
@@ -224,7 +273,10 @@ def _fit(fit: LawFit) -> dict[str, Any]:
     if fit.r2 is not None and fit.x:
         x = np.linspace(min(fit.x), max(fit.x), BAND)
         value, low, high = predict_band(fit, x)
-        data["band"] = {"x": x.tolist(), **{k: [finite(v) for v in values] for k, values in (("value", value), ("low", low), ("high", high))}}
+        data["band"] = {
+            "x": x.tolist(),
+            **{k: [finite(v) for v in values] for k, values in (("value", value), ("low", low), ("high", high))},
+        }
     else:
         data["band"] = None
     return data
@@ -235,7 +287,9 @@ def _composition(fits: dict[str, LawFit]) -> dict[str, Any] | None:
     if found is None:
         return None
     data = dataclasses.asdict(found)
-    return {k: finite(v) if isinstance(v, float) else v for k, v in data.items()} | {"direct": {k: finite(v) for k, v in found.direct.items()}}
+    return {k: finite(v) if isinstance(v, float) else v for k, v in data.items()} | {
+        "direct": {k: finite(v) for k, v in found.direct.items()}
+    }
 
 
 def _seconds(run: Run) -> float | None:

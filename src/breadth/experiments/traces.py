@@ -6,7 +6,7 @@ description serves the light page, the dark page and a file on paper.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import fmean
 from typing import Any
@@ -229,8 +229,8 @@ def _axes(panel: int) -> dict[str, str]:
     return {"xaxis": f"x{number_of_axis}", "yaxis": f"y{number_of_axis}"}
 
 
-def layout_of(titles: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Return the layout of side-by-side panels with these axis titles."""
+def layout_of(titles: Mapping[str, Sequence[str]], headings: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the layout of panels with these axis titles, and with a heading above each panel where there are some."""
     layout: dict[str, Any] = {
         "font": {"color": "@ink", "size": 12, "family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif"},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -239,16 +239,15 @@ def layout_of(titles: Mapping[str, Iterable[str]]) -> dict[str, Any]:
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yref": "container", "yanchor": "top"},
         "margin": {"l": 56, "r": 12, "t": 44, "b": 48},
     }
-    line = {
-        "gridcolor": "@grid",
-        "linecolor": "@axis",
-        "showline": True,
-        "zeroline": False,
-        "ticks": "outside",
-        "tickcolor": "@axis",
-    }
+    line = {"gridcolor": "@grid", "linecolor": "@axis", "tickcolor": "@axis"}
+    line |= {"showline": True, "zeroline": False, "ticks": "outside", "automargin": True}
     for way, words in titles.items():
         for i, text in enumerate(words, start=1):
-            name = f"{way}axis{'' if i == 1 else i}"
-            layout[name] = {**line, "title": {"text": escape(text), "standoff": 8}, "automargin": True}
+            layout[f"{way}axis{'' if i == 1 else i}"] = {**line, "title": {"text": escape(text), "standoff": 8}}
+    place = {"x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "showarrow": False}
+    place["font"] = {"size": 13, "weight": 600}
+    layout["annotations"] = [
+        {"text": escape(text), "xref": f"{axes['xaxis']} domain", "yref": f"{axes['yaxis']} domain", **place}
+        for text, axes in ((text, _axes(i)) for i, text in enumerate(headings, start=1))
+    ]
     return layout

@@ -29,7 +29,9 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
     groups: dict[str, list[str]] = {}
     for c in rows:
         name = objectives[c["a"]]["title"]
-        tail = "" if c["value"] is None or c["low"] is None else f" ({c['value']:+.3f}, {c['low']:.3f} to {c['high']:.3f})"
+        tail = (
+            "" if c["value"] is None or c["low"] is None else f" ({c['value']:+.3f}, {c['low']:.3f} to {c['high']:.3f})"
+        )
         groups.setdefault(c["verdict"], []).append(name + tail)
     words = {
         "bought": "bought diversity",

@@ -11,13 +11,15 @@ from breadth.laws.prediction import interval_levels, percentiles, predict_band, 
 from breadth.laws.projection import Projection, search
 from breadth.laws.resampling import Checkpoints, block_weights, effective_size, gather, lag_correlation
 from breadth.laws.rivals import best_fit, rival_gains
-from breadth.laws.verdict import Evidence, judge
+from breadth.laws.verdict import LEAST_P, Evidence, judge
 from breadth.laws.yardstick import Yardstick, lack_of_fit, monotone_spline, rank_trend, reversal_p, rounding_floor
 from breadth.records import Estimate, LawFit
 
 __all__ = ["fit_law", "predict_band", "predict_quality", "predict_x"]
 
 _UNKNOWN = Estimate(None)
+# residuals of a thousandth of the spread of y are the smoother's own error, not noise: their correlation means nothing
+_EXACT = 1e-6
 
 
 def fit_law(
@@ -77,8 +79,8 @@ def fit_law(
         Unknown form; different lengths; no rows; infinite values; negative x for a power curve; n_boot < 0.
 
     Source: eq. 1 and 2 of the quality-diversity law paper (no arXiv number known); the verdict is this project's.
-    Departures: (1) the paper reports no interval and no lack of fit. (2) Residuals for autocorrelation are those of the
-    monotone spline, so that a misfit of the law is not mistaken for correlated noise.
+    Departures: (1) the paper reports no interval and no lack of fit. (2) Autocorrelation is that
+    of the law's residuals, or of a spline's where the law misses the shape: a misfit is not correlated noise.
 
     Examples
     --------
@@ -105,8 +107,7 @@ def fit_law(
     point = best_fit(curve, x, y)
     spline = monotone_spline(x, y, curve.direction)
     fitted = point.beta[0] * curve.shape(x, point.theta[0], point.anchor) + point.alpha[0]
-    smooth, n_smooth = (fitted, curve.n_params) if spline is None else (spline.fitted, spline.n_params)
-    rho = lag_correlation(y - smooth, rows.run, n_smooth)
+    rho = _noise_correlation(rows, fitted, curve, spline)
     n_effective = effective_size(x.size, rho)
     draws = search(curve, x, y, block_weights(rows.run, rho, n_boot, seed)) if n_boot else None
     params = _intervals(curve, point, draws, n_effective)
@@ -155,6 +156,21 @@ def fit_law(
         lack_of_fit_p=p,
         draws=None if draws is None else np.column_stack([draws.beta, draws.alpha, draws.theta]),
     )
+
+
+def _noise_correlation(rows: Checkpoints, fitted: np.ndarray, curve: Curve, spline: Yardstick | None) -> float:
+    """Lag-1 correlation of what the law leaves, or of what the free spline leaves where the law misses the shape."""
+    y, n = rows.y, rows.y.size
+    residual, n_params = y - fitted, curve.n_params
+    if spline is not None:
+        sse = float((residual**2).sum()) + rounding_floor(y)
+        # the free spline, not the monotone one: rising or bent data are no reason to call the noise correlated
+        misses = lack_of_fit(sse, n_params, spline, n, n) < LEAST_P or reversal_p(spline, n, n) < LEAST_P
+        if misses:
+            residual, n_params = y - spline.free_fitted, spline.n_params
+    if float((residual**2).sum()) < _EXACT * float(((y - y.mean()) ** 2).sum()):
+        return 0.0
+    return lag_correlation(residual, rows.run, n_params)
 
 
 def _unusable(rows: Checkpoints, curve: Curve, x_name: str, y_name: str) -> str | None:
@@ -233,7 +249,7 @@ def _reversal(spline: Yardstick | None, n: int, n_effective: float) -> tuple[flo
 
 def _bound(curve: Curve, point: Projection, x: np.ndarray, x_name: str) -> tuple[str, float] | None:
     axes = curve.axes(x)
-    if not axes or not (point.at_low[0] or point.at_high[0]):
+    if not axes or point.beta[0] == 0 or not (point.at_low[0] or point.at_high[0]):
         return None
     side, end = ("lower", axes[-1].low) if point.at_low[0] else ("upper", axes[-1].high)
     factor = end * float(np.ptp(x))

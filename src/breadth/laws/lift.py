@@ -150,13 +150,13 @@ def lift_from_values(
     if not margin > 0:
         raise ValueError(f"margin: expected a positive number, got {margin}")
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
-    missing = _missing([a, b], labels, names, at, unpaired)
+    missing = _missing([a, b], labels, names, at, unpaired, quality is None)
     value = low = high = needed = None
     difference = np.array([x - y for x, y in pairs])
     if pairs:
         value = float(difference.mean())
     if len(pairs) >= 2:
-        error = float(difference.std(ddof=1)) / np.sqrt(len(pairs))
+        error = float(difference.std(ddof=1) / np.sqrt(len(pairs)))
         low, high = (value + float(t_distribution.ppf(p, len(pairs) - 1)) * error for p in (0.025, 0.975))
         half = float(t_distribution.ppf(0.95, len(pairs) - 1)) * error
         verdict = _verdict(value, low, high, half, margin)
@@ -216,7 +216,8 @@ def _sentence(
     if verdict in ("bought", "lost"):
         return f"{a} {verdict} {abs(value):.3f} of diversity against {b} at {place} ({interval}){end}"
     if verdict == "the same":
-        return f"{a} and {b} keep the same diversity within {margin:g} at {place} (difference {value:+.3f}, {interval}){end}"
+        found = f"difference {value:+.3f}, {interval}"
+        return f"{a} and {b} keep the same diversity within {margin:g} at {place} ({found}){end}"
     more = "no feasible number of seeds would tell" if needed is None else f"about {needed} seeds would tell"
     return (
         f"Cannot tell whether {a} bought or lost diversity against {b} at {place}: difference {value:+.3f} "
@@ -224,14 +225,18 @@ def _sentence(
     )
 
 
-def _missing(values: list, labels: tuple[str, str], seeds: list, at: str, unpaired: Sequence[int]) -> str:
+def _missing(
+    values: list, labels: tuple[str, str], seeds: list, at: str, unpaired: Sequence[int], at_a_step: bool
+) -> str:
     parts = []
     for label, side in zip(labels, values, strict=True):
         gone = [seed for seed, value in zip(seeds, side, strict=True) if value is None and seed not in unpaired]
         if gone and len(gone) == len(seeds) - len(unpaired):
-            parts.append(f"{label} never reached {at}" + (f" in any of {len(gone)} seeds" if len(gone) > 1 else ""))
+            what = f"{label} has no diversity there" if at_a_step else f"{label} never reached {at}"
+            parts.append(what + (f" in any of {len(gone)} seeds" if len(gone) > 1 else ""))
         elif gone:
-            parts.append(f"{label} did not reach {at} in {_listed(gone)}, left out of the pairs")
+            what = f"{label} has no diversity there" if at_a_step else f"{label} did not reach {at}"
+            parts.append(f"{what} in {_listed(gone)}, left out of the pairs")
     if unpaired:
         parts.append(f"only one of the two has {_listed(list(unpaired))}")
     return "; ".join(parts)

@@ -96,10 +96,10 @@ def predict_x(fit: LawFit, quality: float) -> Estimate:
 
 
 def interval_levels(n_effective: float, n_params: int) -> tuple[float, float]:
-    """Return the two percentiles of the bootstrap draws that make a 95 % interval: Φ(±t) with n_eff − p degrees of freedom.
+    """Return the two percentiles of the bootstrap draws that make a 95 % interval.
 
-    Plain 2.5 and 97.5 % percentiles are too narrow for few points, as a normal quantile is in place of Student's t. One
-    degree of freedom at least.
+    Φ(±t) with t the 97.5 % quantile of Student's t on n_eff − p degrees of freedom, at least one. Plain 2.5 and 97.5 %
+    percentiles are too narrow for few points, as a normal quantile is in place of Student's t.
 
     Source: Hesterberg (2015), arXiv 1411.5279, expanded percentile interval. Departures: without the factor √(n/(n −
     p)): drawing checkpoints (x with y) already varies more than a fixed design would.
@@ -139,9 +139,9 @@ def _coordinates(fit: LawFit) -> Projection | None:
     if None not in values:
         beta, alpha, theta = curve.from_params(anchor, *values)
         theta = np.array([theta], dtype=float)
-    elif fit.params[curve.params[-1]].value is not None and x.size:
+    elif curve.intercept and curve.steepness and fit.params[curve.steepness].value is not None and x.size:
         # only a left the range of floats: given θ, least squares gives the anchored β back
-        theta = np.array([[fit.params[curve.params[-1]].value]])
+        theta = np.array([[fit.params[curve.steepness].value]])
         beta, alpha, _ = solve_linear(curve.shape(x, theta[0], anchor), y, np.ones_like(y), curve.intercept, curve.sign)
     else:
         return None

@@ -106,7 +106,7 @@ def lag_correlation(residual: np.ndarray, run: np.ndarray, n_params: int) -> flo
 
 
 def effective_size(n: int, rho: float) -> float:
-    """Return n·(1 − ρ)/(1 + ρ), the number of independent points that n points with AR(1) errors are worth.
+    """Return n·(1 − ρ)/(1 + ρ), the number of independent points that n points with AR(1) errors are worth; at least 1.
 
     Source: textbook. Departures: none.
 
@@ -115,7 +115,7 @@ def effective_size(n: int, rho: float) -> float:
     >>> effective_size(30, 0.5)
     10.0
     """
-    return n * (1 - rho) / (1 + rho)
+    return max(1.0, n * (1 - rho) / (1 + rho))
 
 
 def block_length(n_run: int, rho: float) -> int:

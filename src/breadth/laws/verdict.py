@@ -48,14 +48,14 @@ def judge(evidence: Evidence) -> tuple[str, str]:
     Source: the project's definition of a law's verdict. Departures: none.
     """
     doubt = _doubt_about_data(evidence)
-    if doubt:
-        return "cannot tell", doubt
-    contradiction = _wrong_way(evidence)
-    if contradiction:
-        return "does not hold", contradiction
-    doubt = _doubt_about_shape(evidence) or _doubt_about_parameter(evidence)
-    if doubt:
-        return "cannot tell", doubt
+    if not doubt:
+        contradiction = _wrong_way(evidence)
+        if contradiction:
+            return "does not hold", contradiction
+        doubt = _doubt_about_shape(evidence)
+    doubts = [text for text in (doubt, _doubt_about_parameter(evidence)) if text]
+    if doubts:
+        return "cannot tell", "; ".join(doubts)
     faults = _faults(evidence)
     if faults:
         return "does not hold", "; ".join(faults)
@@ -63,11 +63,11 @@ def judge(evidence: Evidence) -> tuple[str, str]:
 
 
 def _doubt_about_data(e: Evidence) -> str | None:
+    if e.y_range < e.least_y_range:
+        return f"{e.y_name} hardly moves: range {e.y_range:.2g}, at least {e.least_y_range:g} needed"
     if e.n_effective < LEAST_EFFECTIVE_POINTS:
         left = "" if round(e.n_effective, 1) >= e.n else f" of {e.n} checkpoints after autocorrelation"
         return f"only {e.n_effective:.3g} effective points{left}; {LEAST_EFFECTIVE_POINTS} needed"
-    if e.y_range < e.least_y_range:
-        return f"{e.y_name} hardly moves: range {e.y_range:.2g}, at least {e.least_y_range:g} needed"
     return None
 
 
@@ -93,7 +93,8 @@ def _doubt_about_shape(e: Evidence) -> str | None:
     r, p = e.trend
     if p >= LEAST_P:
         trend = f"rank correlation {r:+.2f} over {e.n} checkpoints (p = {p:.2g})"
-        return f"{e.y_name} does not move with {e.x_name}: {trend}"
+        move = {-1: "fall", 0: "move", 1: "rise"}[e.curve.direction]
+        return f"{e.y_name} is not seen to {move} with {e.x_name}: {trend}"
     return None
 
 
@@ -107,7 +108,9 @@ def _doubt_about_parameter(e: Evidence) -> str | None:
     if e.bound is not None:
         side, formula = e.bound
         shape = "a step at the largest" if side == "upper" else "a straight line (or a logarithm) over the measured"
-        return f"{name} ran to its {side} bound {formula}: to the data the curve is {shape} {e.x_name}"
+        misfit = e.lack_of_fit_p is not None and e.lack_of_fit_p <= LEAST_P
+        also = f", and that does not fit either (p = {e.lack_of_fit_p:.1g})" if misfit else ""
+        return f"{name} ran to its {side} bound {formula}: to the data the curve is {shape} {e.x_name}{also}"
     if estimate.low is None or estimate.high is None:
         sides = " and ".join(s for s, end in (("below", estimate.low), ("above", estimate.high)) if end is None)
         return f"{name} = {estimate.value:.3g} is not bounded {sides}: its 95 % interval runs to the end of the search"

@@ -21,6 +21,7 @@ class Yardstick:
     fitted: np.ndarray  # (n,) the monotone one at the data's x
     sse: float
     n_params: int
+    free_fitted: np.ndarray  # (n,) the free one
     sse_free: float
     n_active: int  # constraints that bind: how many terms the monotone one had to leave out
     largest_reversal: float  # how far the free one moves against the direction, in y, over the data's x
@@ -80,6 +81,7 @@ def monotone_spline(x: np.ndarray, y: np.ndarray, direction: int = 0) -> Yardsti
         fitted=fitted,
         sse=float(((y - fitted) ** 2).sum()) + floor,
         n_params=n_params,
+        free_fitted=y.mean() + bent,
         sse_free=float(((target - bent) ** 2).sum()) + floor,
         n_active=int((coefficients == 0).sum()),
         largest_reversal=float(highest[end] - path[end]),

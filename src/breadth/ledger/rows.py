@@ -15,14 +15,29 @@ from typing import Any
 
 from breadth.records import Measurement
 
-COLUMNS = ("study", "objective", "seed", "step", "checkpoint", "metric", "value", "error", "n", "n_unscored", "unit", "sets")
+COLUMNS = (
+    "study",
+    "objective",
+    "seed",
+    "step",
+    "checkpoint",
+    "metric",
+    "value",
+    "error",
+    "n",
+    "n_unscored",
+    "unit",
+    "sets",
+)
 
 
 class LedgerError(ValueError):
     """A file of rows that is damaged beyond a torn last line; the message names the file and the line."""
 
 
-def measurement_row(m: Measurement, *, study: str, objective: str, seed: int, step: int, checkpoint: str) -> dict[str, Any]:
+def measurement_row(
+    m: Measurement, *, study: str, objective: str, seed: int, step: int, checkpoint: str
+) -> dict[str, Any]:
     """Return the ledger row of a measurement; keys in the order of ``COLUMNS``."""
     return {
         "study": study,
@@ -77,7 +92,9 @@ def read_rows(path: Path, *, on_repair: Callable[[str], None] | None = None) -> 
             file.truncate(len(whole) + len(newline))
             file.flush()
             os.fsync(file.fileno())
-        on_repair(f"{path}: the last line was cut off after {len(torn)} bytes by an interrupted write and was removed; it is written again")
+        on_repair(
+            f"{path}: the last line was cut off after {len(torn)} bytes by an interrupted write and was removed; it is written again"
+        )
     rows = []
     for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
@@ -100,10 +117,14 @@ def check_ledger(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     for number, row in enumerate(rows, start=1):
         missing = [c for c in COLUMNS if c not in row]
         if missing:
-            raise LedgerError(f"{path}, line {number}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
+            raise LedgerError(
+                f"{path}, line {number}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}"
+            )
         key = (row["study"], row["objective"], row["seed"], row["step"], row["metric"])
         if key in seen:
-            raise LedgerError(f"{path}, line {number}: step {row['step']}, metric {row['metric']!r} stands here a second time")
+            raise LedgerError(
+                f"{path}, line {number}: step {row['step']}, metric {row['metric']!r} stands here a second time"
+            )
         seen.add(key)
 
 

@@ -50,4 +50,6 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
     try:
         return pq.read_table(path).to_pylist()
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({error}): measure the run again to rewrite it") from None
+        raise ValueError(
+            f"{path}: not a readable Parquet file ({error}): measure the run again to rewrite it"
+        ) from None

@@ -8,13 +8,20 @@ from breadth.tensors.groups import n_groups
 from breadth.tensors.logprobs import sequence_logprob
 from breadth.tensors.masked import AGGREGATIONS, aggregate, denominator_of
 
-__all__ = ["AGGREGATIONS", "SEQUENCE_AGGREGATIONS", "loss_denominator", "sequence_logprob", "to_scalar"]
+__all__ = ["AGGREGATIONS", "SEQUENCE_AGGREGATIONS", "check_mode", "loss_denominator", "sequence_logprob", "to_scalar"]
 
 #: for losses with one term a sequence
 SEQUENCE_AGGREGATIONS = {
     "seq_mean": "scored sequences of the whole batch",
     "group_mean": "groups of the whole batch with at least two scored members",
 }
+
+
+def check_mode(mode: str) -> None:
+    """Raise ValueError for an aggregation that nobody knows."""
+    known = (*AGGREGATIONS, *SEQUENCE_AGGREGATIONS)
+    if mode not in known:
+        raise ValueError(f"aggregation: expected one of {', '.join(known)}, got {mode!r}")
 
 
 def loss_denominator(
@@ -54,15 +61,14 @@ def loss_denominator(
     >>> loss_denominator("group_mean", mask=mask, group=group, scored=None)
     1.0
     """
+    check_mode(mode)
     if mode in AGGREGATIONS:
         return denominator_of(mask, mode, max_tokens=max_tokens)
     if mode == "seq_mean":
         return float(max(1, mask.shape[0] if scored is None else int(scored.sum())))
-    if mode == "group_mean":
-        if group is None:
-            raise ValueError("aggregation 'group_mean' needs the stream `group` (N,) int64")
-        return float(max(1, n_groups(group, keep=scored, at_least=2)))
-    raise ValueError(f"aggregation: expected one of {', '.join((*AGGREGATIONS, *SEQUENCE_AGGREGATIONS))}, got {mode!r}")
+    if group is None:
+        raise ValueError("aggregation 'group_mean' needs the stream `group` (N,) int64")
+    return float(max(1, n_groups(group, keep=scored, at_least=2)))
 
 
 def to_scalar(matrix: Tensor, mask: Tensor, mode: str, denominator: float) -> Tensor:
@@ -81,6 +87,7 @@ def to_scalar(matrix: Tensor, mask: Tensor, mode: str, denominator: float) -> Te
     >>> to_scalar(torch.tensor([1.0, 3.0]), torch.ones(2, 1, dtype=torch.bool), "seq_mean", 2.0)
     tensor(2.)
     """
+    check_mode(mode)
     if mode in AGGREGATIONS:
         return aggregate(matrix, mask, mode, denominator)
     if not denominator > 0:

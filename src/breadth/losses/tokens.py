@@ -106,10 +106,7 @@ def ppo_clip_loss(
     >>> round(float(matrix), 4), stats["clip_share"]
     (-1.2, 1.0)
     """
-    if not 0 <= clip_low < 1 or clip_high < 0:
-        raise ValueError(f"expected 0 <= clip_low < 1 and clip_high >= 0, got {clip_low} and {clip_high}")
-    if dual_clip is not None and not dual_clip > 1:
-        raise ValueError(f"dual_clip: expected a number > 1 or None, got {dual_clip}")
+    check_clip(clip_low, clip_high, dual_clip)
     log_ratio, ratio, weight = _ratio(logp, logp_old, advantage, mask)
     free = weight * ratio
     clipped = weight * ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -122,6 +119,14 @@ def ppo_clip_loss(
             binds = binds | ((weight < 0) & (gain < bound))
         gain = torch.where(weight < 0, torch.maximum(gain, bound), gain)
     return -gain, _ratio_stats(log_ratio, ratio, mask, binds)
+
+
+def check_clip(clip_low: float, clip_high: float, dual_clip: float | None = None) -> None:
+    """Raise ValueError unless 0 ≤ clip_low < 1, clip_high ≥ 0 and dual_clip is None or > 1."""
+    if not 0 <= clip_low < 1 or not clip_high >= 0:
+        raise ValueError(f"expected 0 <= clip_low < 1 and clip_high >= 0, got {clip_low} and {clip_high}")
+    if dual_clip is not None and not dual_clip > 1:
+        raise ValueError(f"dual_clip: expected a number > 1 or None, got {dual_clip}")
 
 
 def reference_penalty(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from breadth.losses.aggregation import loss_denominator, sequence_logprob, to_scalar
+from breadth.losses.aggregation import check_mode, loss_denominator, sequence_logprob, to_scalar
 from breadth.objectives.streams import check_names, prepare, require
 from breadth.records import Loss
 
@@ -53,6 +53,9 @@ class Aggregation:
 
     mode: str
     max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        check_mode(self.mode)
 
     def __str__(self) -> str:
         number = f", max_tokens={self.max_tokens}" if self.max_tokens is not None else ""

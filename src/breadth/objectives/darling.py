@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from breadth.objectives.composition import Aggregation, Objective, Piece
 from breadth.objectives.pieces import centre_piece, clip_piece, penalty_pieces, report_diversity
-from breadth.rewards.diversity import shape_by_diversity
+from breadth.rewards.diversity import check_options, shape_by_diversity
 
 
 def darling(
@@ -74,6 +74,7 @@ def darling(
         "quality_mean": quality_mean,
         "quality_deviation": quality_deviation,
     }
+    check_options(**{name: value for name, value in shaping.items() if name != "weight"})
     needs = ["distance" if measure == "mean_distance" else "kind"]
     needs += ["correct"] if neighbours == "correct" else []
     invariants = ["order_blind", "group_of_one_zero", "zero_sum"]

@@ -48,6 +48,8 @@ def grpo(
     ddof = {"sample": 1, "population": 0}
     if deviation not in ddof:
         raise ValueError(f"deviation: expected 'sample' or 'population', got {deviation!r}")
+    if not eps >= 0:
+        raise ValueError(f"eps: expected a number >= 0, got {eps}")
     settings = {"deviation": deviation, "eps": eps, "clip_low": clip_low, "clip_high": clip_high}
     return Objective(
         name="grpo",

@@ -11,7 +11,7 @@ from torch import Tensor
 from breadth.advantages.baseline import centre
 from breadth.advantages.entropy import centred_term, resolve_weight
 from breadth.advantages.reference import shape_by_reference_kl
-from breadth.losses.tokens import ppo_clip_loss, reference_penalty
+from breadth.losses.tokens import check_clip, ppo_clip_loss, reference_penalty
 from breadth.objectives.composition import Piece
 from breadth.rewards.diversity import diversity_factor, map_quality
 
@@ -26,17 +26,22 @@ def centre_piece() -> Piece:
 
 def clip_piece(clip_low: float, clip_high: float, dual_clip: float | None = None) -> Piece:
     """Return the PPO-clip loss; ``dual_clip`` appears only where it is on."""
+    check_clip(clip_low, clip_high, dual_clip)
     numbers = {"clip_low": clip_low, "clip_high": clip_high}
     return Piece("loss", ppo_clip_loss, {**numbers, "dual_clip": dual_clip} if dual_clip is not None else numbers)
 
 
 def penalty_pieces(beta: float) -> tuple[Piece, ...]:
     """Return the k3 penalty towards the reference in the loss, or nothing at β = 0."""
+    if not beta >= 0:
+        raise ValueError(f"beta: expected a number >= 0, got {beta}")
     return (Piece("penalty", reference_penalty, {"beta": beta}, needs=("logp_ref",)),) if beta else ()
 
 
 def reference_piece(beta: float, *, centred: bool = True) -> Piece:
     """Return A3: the pull towards the reference in the advantage."""
+    if not beta >= 0:
+        raise ValueError(f"beta: expected a number >= 0, got {beta}")
     settings = {"beta": beta} if centred else {"beta": beta, "centred": False}
     return Piece("A3", shape_by_reference_kl, settings, ("seq_logp", "seq_logp_ref"), ("scored",), report_kl_prior)
 

@@ -38,8 +38,6 @@ def rlhf(*, beta: float = 0.01, kl: str = "advantage", clip_low: float = 0.2, cl
     """
     if kl not in KL_FORMS:
         raise ValueError(f"kl: expected one of {', '.join(KL_FORMS)}, got {kl!r}")
-    if beta < 0:
-        raise ValueError(f"beta: expected a number >= 0, got {beta}")
     in_advantage = kl == "advantage"
     invariants = ["shift_blind", "order_blind", "group_of_one_zero", "zero_sum", "group_local"]
     return Objective(

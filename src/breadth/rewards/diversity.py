@@ -68,10 +68,7 @@ def diversity_factor(
     >>> diversity_factor(torch.zeros(4, dtype=torch.int64), kind=torch.tensor([0, 0, 1, 2]))
     tensor([0.6667, 0.6667, 1.0000, 1.0000])
     """
-    _one_of("measure", measure, MEASURES)
-    _one_of("neighbours", neighbours, NEIGHBOURS)
-    if not 0 <= floor <= 1:
-        raise ValueError(f"floor: expected a number in [0, 1], got {floor}")
+    check_options(measure=measure, neighbours=neighbours, floor=floor)
     scored = torch.ones_like(group, dtype=torch.bool) if scored is None else scored
     near = scored
     if neighbours == "correct":
@@ -134,15 +131,11 @@ def map_quality(
     >>> map_quality(torch.tensor([-1.0, 1.0]))
     tensor([0.2689, 0.7311])
     """
-    _one_of("quality_map", quality_map, QUALITY_MAPS)
+    check_options(quality_map=quality_map, quality_mean=quality_mean, quality_deviation=quality_deviation)
     values = wide(values)
     if quality_map == "identity":
         return values
-    if (quality_mean is None) != (quality_deviation is None):
-        raise ValueError("quality_mean and quality_deviation: give both or neither")
     if quality_mean is not None and quality_deviation is not None:
-        if not quality_deviation > 0:
-            raise ValueError(f"quality_deviation: expected a number > 0, got {quality_deviation}")
         return torch.sigmoid((values - quality_mean) / quality_deviation)
     scored = ~torch.isnan(values)
     if not bool((values[scored] < 0).any()):
@@ -204,7 +197,7 @@ def shape_by_diversity(
     >>> shape_by_diversity(torch.ones(8), one, kind=torch.tensor([0, 0, 0, 0, 0, 0, 0, 1]))[[0, 7]]
     tensor([0.1429, 1.0000])
     """
-    _one_of("combine", combine, COMBINATIONS)
+    check_options(combine=combine)
     values = wide(values.detach())
     scored = ~torch.isnan(values) if scored is None else scored & ~torch.isnan(values)
     values = values.masked_fill(~scored, torch.nan)
@@ -225,6 +218,28 @@ def _zscore(values: Tensor, group: Tensor) -> Tensor:
     return group_centre(values, group) / torch.where(deviation > 0, deviation, 1.0)
 
 
-def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:
-    if value not in options:
-        raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
+def check_options(
+    *,
+    measure: str = "class_share",
+    neighbours: str = "all",
+    floor: float = 0.1,
+    combine: str = "multiply",
+    quality_map: str = "auto",
+    quality_mean: float | None = None,
+    quality_deviation: float | None = None,
+) -> None:
+    """Raise ValueError for an option that nobody knows or a number out of range."""
+    for name, value, options in (
+        ("measure", measure, MEASURES),
+        ("neighbours", neighbours, NEIGHBOURS),
+        ("combine", combine, COMBINATIONS),
+        ("quality_map", quality_map, QUALITY_MAPS),
+    ):
+        if value not in options:
+            raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
+    if not 0 <= floor <= 1:
+        raise ValueError(f"floor: expected a number in [0, 1], got {floor}")
+    if (quality_mean is None) != (quality_deviation is None):
+        raise ValueError("quality_mean and quality_deviation: give both or neither")
+    if quality_deviation is not None and not quality_deviation > 0:
+        raise ValueError(f"quality_deviation: expected a number > 0, got {quality_deviation}")

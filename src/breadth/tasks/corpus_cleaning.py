@@ -109,6 +109,9 @@ class Cleaner:
         every = max(1, len(rows) // N_SPOT_CHECKS) if self.canonical else 1
         wrong = []
         for i, row in enumerate(rows):
+            if row.split.lower() == "test":
+                self.drop(row, "of the file's test split")
+                continue
             text, reason = row.text, None
             if i % every == 0 and text:
                 self.n_parsed += 1

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
 from breadth.tasks.corpus_cleaning import UNPARSABLE, Cleaner, CorpusReport
 from breadth.tasks.corpus_files import Row, read_rows
+from breadth.tasks.corpus_store import file_sha256, read_store, store_place, write_store
 from breadth.tasks.smiles import quiet_rdkit, require_rdkit
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of the cleaning rules; part of the cache's key
 VALID_EVERY = 50  # 2 % of the molecules, by hash, are kept out of training
 _VALID_NAMES = {"valid", "validation", "val", "dev"}
 
@@ -53,11 +50,6 @@ class Corpus:
             n = self.report.n_lines
             raise ValueError(f"corpus {self.report.source}: the split {name!r} is empty ({n} lines read)")
         return rows
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder: ``BREADTH_CACHE`` where it is set, else the platform's own."""
-    return Path(os.environ.get("BREADTH_CACHE") or platformdirs.user_cache_dir("breadth"))
 
 
 def load_corpus(
@@ -126,7 +118,7 @@ def load_corpus(
         "bad_share": bad_share, "fragments": fragments,
     }  # fmt: skip
     digest = file_sha256(source) if Path(source).expanduser().is_file() else ""
-    place = _place({**settings, "sha256": digest}) if cache and digest else None
+    place = store_place({**settings, "sha256": digest}) if cache and digest else None
 
     def make() -> Corpus:
         return clean_rows(
@@ -200,17 +192,13 @@ def _counts(cleaner: Cleaner) -> str:
 
 
 def _split(cleaner: Cleaner) -> tuple[list[str], list[str]]:
-    train, valid, tests = [], [], []
+    train, valid = [], []
     for text, row in cleaner.molecules.items():
         name = row.split.lower()
-        if name == "test":
-            tests.append(text)
-        elif name in _VALID_NAMES or (name != "train" and int(_sha1(text)[:8], 16) % VALID_EVERY == 0):
+        if name in _VALID_NAMES or (name != "train" and int(_sha1(text)[:8], 16) % VALID_EVERY == 0):
             valid.append(text)
         else:
             train.append(text)
-    for text in tests:
-        cleaner.drop(cleaner.molecules.pop(text), "of the file's test split")
     if not valid and len(train) > 1:  # a very small set: take the molecule with the smallest hash
         valid.append(min(train, key=_sha1))
         train.remove(valid[0])
@@ -231,7 +219,7 @@ def _default(n_grafts: int, limit: int | None, isomeric: bool, max_tokens: int, 
     from breadth.tasks.brics import wheel_and_grafts
 
     settings = {"n_grafts": n_grafts, "limit": limit, "isomeric": isomeric, "max_tokens": max_tokens}
-    place = _place({**settings, "source": "default"}) if cache else None
+    place = store_place({**settings, "source": "default"}) if cache else None
     source = f"zero-data default (molecules of the RDKit wheel and {n_grafts:,} grafts)"
 
     def make() -> Corpus:
@@ -257,55 +245,23 @@ def _cached(place: Path | None, source: str, make: Callable[[], Corpus]) -> Corp
     """Return the corpus kept at ``place``, or make it and keep it; a lock lets parallel runs wait for the first."""
     if place is None:
         return make()
-    if (kept := _read_cache(place, source)) is not None:
-        return kept
+    if (kept := read_store(place)) is not None:
+        return _unpack(*kept, source)
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.with_suffix(".lock")):
-        if (kept := _read_cache(place, source)) is not None:
-            return kept
+        if (kept := read_store(place)) is not None:
+            return _unpack(*kept, source)
         corpus = make()
-        _write_cache(place, corpus)
+        write_store(place, *_pack(corpus))
     return corpus
 
 
-def file_sha256(path: str | os.PathLike) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with Path(path).expanduser().open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _pack(corpus: Corpus) -> tuple[list[str], dict]:
+    return corpus.train + corpus.valid, asdict(corpus.report)
 
 
-def _place(settings: dict) -> Path:
-    from rdkit import rdBase
-
-    text = json.dumps({**settings, "version": VERSION, "rdkit": rdBase.rdkitVersion}, sort_keys=True)
-    return cache_folder() / "corpora" / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.parquet"
-
-
-def _read_cache(place: Path, source: str) -> Corpus | None:
-    import pyarrow
-    import pyarrow.parquet
-
-    if not place.is_file():
-        return None
-    try:
-        table = pyarrow.parquet.read_table(place)
-        report = json.loads(table.schema.metadata[b"report"])
-    except (pyarrow.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
-        return None  # a damaged cache is made again
+def _unpack(smiles: list[str], report: dict, source: str) -> Corpus:
     report["examples"] = {reason: [tuple(e) for e in shown] for reason, shown in report["examples"].items()}
-    smiles = table.column("smiles").to_pylist()
     n_train = report["n_train"]  # train stands first
+    # The file as it is named now: the same bytes may have had another name when they were cleaned.
     return Corpus(smiles[:n_train], smiles[n_train:], CorpusReport(**{**report, "source": source}))
-
-
-def _write_cache(place: Path, corpus: Corpus) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    report = json.dumps(asdict(corpus.report))
-    table = pyarrow.table({"smiles": corpus.train + corpus.valid}).replace_schema_metadata({"report": report})
-    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.stem, delete=False) as handle:
-        pyarrow.parquet.write_table(table, handle, compression="zstd")
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(handle.name, place)

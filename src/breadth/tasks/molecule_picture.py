@@ -48,7 +48,8 @@ def draw_molecule(text: str, *, width: int = 180, height: int = 140) -> str | No
     ]
     paths = [f"<path d='{' '.join(parts)}' stroke='{colour}'/>" for colour, parts in bonds.items()]
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}' role='img'>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
+        f"viewBox='0 0 {width} {height}' role='img'>"
         f"<title>{text.strip().replace('&', '&amp;').replace('<', '&lt;')}</title>"
         f"<rect width='{width}' height='{height}' rx='8' fill='#ffffff'/>"
         f"<g fill='none' stroke-width='1.4'>{''.join(paths)}</g>{''.join(filled)}"

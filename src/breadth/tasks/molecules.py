@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Sequence
@@ -178,6 +179,12 @@ class MoleculesTask(Task):
         generator = numpy_generator(seed, "corpus", split)
         order = [generator.permutation(len(rows)) for _ in range(-(-n // len(rows)))]
         return [rows[i] for i in np.concatenate(order)[:n].tolist()] if order else []
+
+    def corpus_identity(self) -> str:
+        """Return a hash of the training molecules, the vocabulary and the length limit: not of the path they came by."""
+        corpus = self.load_corpus()
+        text = "\n".join([str(self.max_tokens), *corpus.tokens, "", *corpus.split("train")])
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def picture(self, text: str) -> str | None:
         """Return an SVG drawing on a white card, 180 × 140, or None where the text cannot be parsed."""

@@ -88,8 +88,11 @@ class Task(ABC):
         """Return n completions to pre-train on."""
         raise NotImplementedError(f"task {self.name!r} has no corpus of its own: start from a model folder")
 
-    def corpus_hash(self) -> str | None:
-        """Return a hash of the corpus where it comes from a file; None where the task's settings decide it."""
+    def corpus_identity(self) -> str | None:
+        """Return a hash of all that decides the corpus, the vocabulary and the length of completions.
+
+        A prior is trained anew where it changes. None: the task's settings decide them all.
+        """
         return None
 
     # What a report shows.

@@ -63,5 +63,7 @@ def _call(score: ScoreFunction, texts: Sequence[str], prompts: Sequence[str] | N
     returned = score(list(texts), None if prompts is None else list(prompts))
     values = np.array([np.nan if v is None else float(v) for v in returned], dtype=np.float64)
     if len(values) != len(texts):
-        raise WrongLengthError(f"the scorer returned {len(values)} values for {len(texts)} texts: expected one each, in order")
+        raise WrongLengthError(
+            f"the scorer returned {len(values)} values for {len(texts)} texts: expected one each, in order"
+        )
     return values

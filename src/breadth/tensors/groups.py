@@ -175,9 +175,7 @@ def leave_one_out_mean(values: Tensor, group: Tensor, *, keep: Tensor | None = N
     return (_scatter(values, index, n)[index] - values) / others.masked_fill(others == 0, torch.nan)
 
 
-def group_rank(
-    values: Tensor, group: Tensor, *, keep: Tensor | None = None, descending: bool = False
-) -> Tensor:
+def group_rank(values: Tensor, group: Tensor, *, keep: Tensor | None = None, descending: bool = False) -> Tensor:
     """Return each counted member's rank in its group, (N,): 0 for the least (the largest if ``descending``).
 
     Tied members share the mean of their ranks, so the order of the batch decides nothing. NaN where a member does not

@@ -40,13 +40,15 @@
     const names = new Set(data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name));
     const widest = Math.max(0, ...[...names].map((name) => name.length)) * 6.6 + 56;
     const lines = Math.ceil(names.size / Math.max(1, Math.floor(width / widest)));
-    const top = 14 + 20 * lines;
+    const heading = layout.annotations.length ? 22 : 0;
+    const gap = 66 + heading;
+    const top = 14 + 20 * lines + heading;
     layout.margin = { ...layout.margin, t: top };
     layout.width = width;
-    layout.height = top + layout.margin.b + down * height + (down - 1) * 66;
+    layout.height = top + layout.margin.b + down * height + (down - 1) * gap;
     layout.grid = {
       rows: down, columns: across, pattern: "independent",
-      xgap: across > 1 ? 62 / (width / across) : 0, ygap: down > 1 ? 66 / (height + 66) : 0,
+      xgap: across > 1 ? 66 / (width / across) : 0, ygap: down > 1 ? gap / (height + gap) : 0,
     };
     layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom"; // a finger scrolls the page
     return { data, layout };
@@ -88,7 +90,8 @@
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const csv = ({ data, layout }) => {
-    const title = (axis) => plainText(layout[axis.replace(/^([xy])/, "$1axis")].title.text);
+    const heading = (axis) => (layout.annotations.find((note) => note.yref === `${axis} domain`) || { text: "" }).text;
+    const title = (axis) => plainText(layout[axis.replace(/^([xy])/, "$1axis")].title.text || heading(axis));
     const lines = [["objective", "series", "x_name", "y_name", "x", "y"]];
     data.filter((trace) => trace.meta.role !== "band").forEach((trace) => trace.x.forEach((x, i) => {
       const role = trace.meta.role.endsWith("checkpoint") ? `${trace.meta.role}, ${trace.customdata[i]}` : trace.meta.role;
