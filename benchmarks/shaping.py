@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/shaping.py [--rollouts 1024] [--tokens 512] [--group 8] [--repeats 20]
 
-Prints milliseconds (median of the repeats) per objective: ``shape`` (A1 to A3), ``loss`` (matrix, statistics, scalar), and
-``backward`` (to the log-probabilities).
+Prints milliseconds (median of the repeats) per objective: ``shape`` (A1 to A3), ``loss`` (matrix, statistics, scalar),
+and ``backward`` (to the log-probabilities).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
         method = objective(name)
         given = {} if method.family == "group" else {"advantage": method.advantage(**streams)}
 
-        def forward(method=method, given=given):  # noqa: ANN001, ANN202
+        def forward(method=method, given=given):
             return method.loss(logp=logp, logp_old=logp_old, mask=mask, **streams, **given)
 
         shape = median_ms(lambda method=method: method.shape(**streams), args.repeats)

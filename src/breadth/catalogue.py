@@ -140,7 +140,7 @@ _LAWS = (
          "quality-diversity law paper, eq. 1 and 2"),
     _law("unit_exponential", "R = -a·exp(D) + b", "the same with c = 1", "Cui et al. 2025, arXiv 2505.22617"),
     _law("linear", "R = a·D + b", "a straight line; the form of H over D", "quality-diversity law paper"),
-    _law("power", "R = a·D^c + b", "a power with an offset", ""),
+    _law("power", "R = -a·D^c + b", "a power with an offset", ""),
     _law("power_origin", "y = b1·x^b2", "a power through the origin", "NIST StRD DanWood"),
     _law("saturating", "y = b1·(1 − exp(−b2·x))", "rises to a plateau", "NIST StRD Misra1a, BoxBOD"),
     _law("logistic", "y = b1/(1 + exp(b2 − b3·x))", "rises between two plateaus", "NIST StRD Rat42"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+PATIENCE = 30
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --mute-audio --hide-scrollbars --remote-debugging-pipe"
@@ -69,6 +71,8 @@ class Chrome:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], PATIENCE)
+            assert ready, f"the browser said nothing for {PATIENCE} seconds"
             part = os.read(self._read, 1 << 16)
             assert part, "the browser went away"
             self._buffer += part

@@ -31,8 +31,7 @@ def test_micro_batches_sum_to_the_whole(variant):
 
     names = ("mask", "group", "reward")
     denominator = objective.denominator(**{name: streams[name] for name in names})
-    seq_logp = logp.detach().masked_fill(~streams["mask"], 0).sum(-1)
-    given |= objective.couple(**{**{k: v for k, v in streams.items() if k != "distance"}, "seq_logp": seq_logp})
+    given |= objective.coupling(**{name: value for name, value in streams.items() if name != "distance"})
     parts = torch.randperm(20, generator=torch.Generator().manual_seed(3)).split([3, 9, 1, 7])  # groups are broken up
     values = [
         loss(objective, select(streams, rows), denominator=denominator, **{k: v[rows] for k, v in given.items()}).value

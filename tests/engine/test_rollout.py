@@ -89,9 +89,10 @@ def test_top_k_top_p_and_temperature_give_the_distribution_that_was_drawn_from()
 
 def test_truncate_by_hand():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
-    keep = lambda **how: (truncate(logits, **{"temperature": 1.0, "top_k": 0, "top_p": 1.0, **how}) > -torch.inf)[
-        0
-    ].tolist()  # noqa: E731
+    def keep(**how):
+        cut = truncate(logits, **{"temperature": 1.0, "top_k": 0, "top_p": 1.0, **how})
+        return (cut > -torch.inf)[0].tolist()
+
     assert keep() == [True] * 4
     assert keep(top_k=2) == [True, True, False, False]
     assert keep(top_p=0.5) == [True, False, False, False]

@@ -22,13 +22,15 @@ def train(
     rate: float = 0.05,
     seed: int = 0,
     sample_from: torch.Tensor | None = None,
+    adam: bool = True,
 ) -> torch.Tensor:
     """Return the trained probabilities, (K,).
 
     Samples are the policy's own unless ``sample_from`` (K,) names another law. The rate falls linearly to 0.
+    Without ``adam`` plain gradient steps are taken, in which the size of a term counts, not only its sign.
     """
     theta = (logp_ref if start is None else start).clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([theta], lr=rate)
+    optimizer = (torch.optim.Adam if adam else torch.optim.SGD)([theta], lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     generator = torch.Generator().manual_seed(seed)
     group = torch.arange(prompts).repeat_interleave(group_size)

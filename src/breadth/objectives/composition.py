@@ -227,7 +227,7 @@ class Objective:
             the micro-batches then sum to the whole batch's. Absent = these rows are the whole batch.
         **streams
             ``logp_ref``, ``entropy``; for the group family ``reward``, ``group``, ``seq_logp_ref`` (or ``logp_ref``).
-            If a micro-batch may hold part of a group, also what :meth:`couple` returned, indexed by its rows.
+            If a micro-batch may hold part of a group, also what :meth:`coupling` returned, indexed by its rows.
 
         Raises
         ------
@@ -255,12 +255,12 @@ class Objective:
         return Loss(value=value, matrix=matrix, stats=stats)
 
     @torch.no_grad()
-    def couple(self, *, seq_logp: Tensor, **streams: Any) -> dict[str, Tensor]:
+    def coupling(self, *, logp: Tensor, mask: Tensor, **streams: Any) -> dict[str, Tensor]:
         """Return streams (N,) that let micro-batches hold part of a group; empty if the loss couples nobody.
 
         Parameters
         ----------
-        seq_logp : (N,)
+        logp : (N, T), mask : (N, T) bool
             Of the *current* weights, on the whole batch; the result is valid for one update.
         **streams
             What ``loss`` gets.
@@ -268,8 +268,9 @@ class Objective:
         check_names(self.name, streams)
         if self.coupled is None:
             return {}
-        ready = prepare(self.name, streams, needs=("reward", "group", *self.coupled.needs), takes=())
-        return self.coupled(seq_logp, ready["reward"], ready["group"], streams=ready)
+        needs = ("reward", "group", *self.coupled.needs)
+        ready = prepare(self.name, {**streams, "mask": mask}, needs=needs, takes=())
+        return self.coupled(sequence_logprob(logp, mask), ready["reward"], ready["group"], streams=ready)
 
     def _sequence_terms(
         self, logp: Tensor, mask: Tensor, streams: Mapping[str, Any]

@@ -26,9 +26,9 @@ SEQUENCE_STREAMS = {
     "length": "(N,) int64; completion tokens (or give `mask`)",
     "distance": "(N, N) float in [0, 1]; pairwise distances, entries outside a group are ignored",
     "reward_vector": "(N, K) float; several rewards per rollout",
-    "group_mean": "(N,) float; whole-group mean of the implicit reward, from `objective.couple(...)`",
-    "reward_mean": "(N,) float; whole-group mean of the reward, from `objective.couple(...)`",
-    "group_size": "(N,) int64; scored members of the whole group, from `objective.couple(...)`",
+    "group_mean": "(N,) float; whole-group mean of the implicit reward, from `objective.coupling(...)`",
+    "reward_mean": "(N,) float; whole-group mean of the reward, from `objective.coupling(...)`",
+    "group_size": "(N,) int64; scored members of the whole group, from `objective.coupling(...)`",
 }
 TOKEN_STREAMS = {
     "logp": "(N, T) float with gradient, nats; log-probabilities of the sampled tokens under the policy in training",

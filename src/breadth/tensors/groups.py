@@ -2,7 +2,8 @@
 
 Every function takes one value per rollout and gives one number per rollout back: that of the group which the rollout
 belongs to. ``keep`` (N,) bool says which members count; without it, those whose value is not NaN. A number that no
-counted member determines is NaN. There is no Python loop over groups.
+counted member determines is NaN. There is no Python loop over groups. On CUDA the sums are taken in any
+order, so that the last bits may differ between runs; ``torch.use_deterministic_algorithms(True)`` fixes the order.
 """
 
 from __future__ import annotations
