@@ -91,7 +91,9 @@ def test_the_chooser_shows_one_run_with_its_pictures(chrome, page):
     chrome.run("document.querySelector('[data-choose=name][value=QEMPO]').click()")
     chrome.run("document.querySelector('[data-choose=seed][value=\"2\"]').click()")
     assert chrome.run(visible) == ["QEMPO, seed 2"]
-    decoded = "Promise.all([...document.querySelectorAll('.gallery:not([hidden]) img')].map(i => i.decode().then(() => 1)))"
+    decoded = (
+        "Promise.all([...document.querySelectorAll('.gallery:not([hidden]) img')].map(i => i.decode().then(() => 1)))"
+    )
     assert len(chrome.run(decoded)) > 8
     assert chrome.errors == []
 

@@ -284,20 +284,20 @@ def fit(law: str, x: np.ndarray, y: np.ndarray, verdict: str, c: float = 1.3) ->
 
 def _frontier(folder: Path, objective: dict) -> dict:
     grid = np.round(np.linspace(0.3, 1.0, 71), 6)
-    by_seed = {}
+    by_run = []
     for run in objective["runs"]:
         rows = [json.loads(line) for line in (folder / run["path"] / "ledger.jsonl").read_text().splitlines()]
         r, d = ([row["value"] for row in rows if row["metric"] == m] for m in ("quality", "diversity_valid"))
         best = [max((dd for rr, dd in zip(r, d, strict=True) if rr >= q), default=None) for q in grid]
-        by_seed[str(run["seed"])] = best
-    spread = [over_seeds(list(column)) for column in zip(*by_seed.values(), strict=True)]
+        by_run.append(best)
+    spread = [over_seeds(list(column)) for column in zip(*by_run, strict=True)]
     return {
         "quality": grid.tolist(),
         "diversity": [s["value"] for s in spread],
         "low": [s["low"] for s in spread],
         "high": [s["high"] for s in spread],
         "n_seeds": [s["n_seeds"] for s in spread],
-        "by_seed": by_seed,
+        "seeds": by_run,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -264,13 +265,23 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or a request to end; not a KeyboardInterrupt, which typer would swallow with a word of its own."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted
+
+
 def main() -> None:
     """Run the command line: errors in what the user gave are sentences, not tracebacks; Ctrl-C says how to go on."""
     # Idle OpenMP threads that spin slow a busy machine down several times over; this must be set before torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
+    except Interrupted:
         fail("stopped. Nothing that was written is lost: the same command goes on from the last checkpoint.", code=130)
     except (
         ConfigError,

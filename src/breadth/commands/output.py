@@ -43,7 +43,7 @@ def _plain(value: Any) -> Any:
 
 def fail(message: str, *, code: int = 1) -> NoReturn:
     """Print an error as text, whatever brackets it holds, and leave."""
-    errors.print(Text.assemble(("breadth: ", "bold red"), message), highlight=False)
+    errors.print(Text.assemble(("breadth: ", "bold red"), message), highlight=False, soft_wrap=True)
     sys.exit(code)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from breadth.engine.gpt import GPT, load_gpt2, save_gpt2
+from breadth.engine.gpt import GPT, load_gpt2, save_gpt2, save_tensors
 from breadth.ledger.rows import sync_folder, write_atomic
 from breadth.tasks.vocabulary import Vocabulary
 
@@ -97,15 +97,13 @@ def save_checkpoint(
     keep : "all" or "last"
         Whether older checkpoints keep their weights. The last two always keep everything.
     """
-    from safetensors.torch import save_file
-
     root.mkdir(parents=True, exist_ok=True)
     target = step_folder(root, step)
     temporary = root / f".{target.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         write_model_folder(temporary, model, vocabulary)
-        save_file(_optimizer_tensors(model, optimizer), temporary / OPTIMIZER)
+        save_tensors(_optimizer_tensors(model, optimizer), temporary / OPTIMIZER)
         (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
         hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(

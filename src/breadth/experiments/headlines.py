@@ -18,10 +18,10 @@ def of_steps(rows: Sequence[ResultRow]) -> str:
         known = sorted((row.final[role].value, row.name) for row in rows if row.final[role].value is not None)
         if len(known) > 1:
             (low, worst), (high, best) = known[0], known[-1]
-            parts.append(f"{letter} between {number(low)} ({worst}) and {number(high)} ({best})")
+            parts.append(f"{letter} from {number(low)} for {worst} to {number(high)} for {best}")
         elif known:
-            parts.append(f"{letter} at {number(known[0][0])} ({known[0][1]})")
-    return f"Training ends with {', '.join(parts)}" if parts else "Quality, diversity and entropy over training"
+            parts.append(f"{letter} at {number(known[0][0])} for {known[0][1]}")
+    return f"Training ends with {'; '.join(parts)}" if parts else "Quality, diversity and entropy over training"
 
 
 def of_laws(rows: Sequence[ResultRow]) -> str:

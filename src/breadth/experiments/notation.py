@@ -142,7 +142,7 @@ def duration(seconds: Any) -> str:
         return DASH
     if seconds < 60:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return (
-        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    )
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -65,7 +65,7 @@ def laws_figure(evidence: Evidence) -> Figure:
     """Return R against D and R against H, each checkpoint a point, with the pooled fits where there is one to show."""
     panels = (("R-D", "diversity", "D, diversity"), ("R-H", "entropy", "H, policy entropy (nats per token)"))
     data: list[dict[str, Any]] = []
-    notes: list[str] = []
+    without: dict[str, list[str]] = {}
     for panel, (law, role, _) in enumerate(panels, start=1):
         for i, label in enumerate(evidence.labels):
             data += cloud(evidence, label, i, panel, x_role=role, y_role="quality", opacity=0.6)
@@ -73,7 +73,7 @@ def laws_figure(evidence: Evidence) -> Figure:
             traces, note = curve(fit, i, evidence.names[label], panel)
             data += traces
             if note:
-                notes.append(f"{evidence.names[label]}, {law.replace('-', '–')}: {note}")
+                without.setdefault(f"{law.replace('-', '–')}: no curve, {note}", []).append(evidence.names[label])
     return Figure(
         id="laws",
         title="Quality against diversity, and quality against entropy",
@@ -85,7 +85,7 @@ def laws_figure(evidence: Evidence) -> Figure:
         panels=2,
         columns=2,
         panel_height=400,
-        notes=tuple(notes),
+        notes=tuple(f"{why}: {', '.join(names)}" for why, names in without.items()),
         names=tuple(words for _, _, words in panels),
     )
 
@@ -99,7 +99,7 @@ def frontier_figure(evidence: Evidence) -> Figure:
     for i, label in enumerate(evidence.labels):
         name, curve = evidence.names[label], curves.get(label)
         if curve:
-            data += staircase(curve, i, name)
+            data += staircase(curve, i, name, [run.seed for run in evidence.of(label)])
         if not curve or not any(map(is_number, curve.get("diversity") or ())):
             notes.append(f"{name}: no frontier (no quality was read for it)")
         data += cloud(
@@ -107,6 +107,12 @@ def frontier_figure(evidence: Evidence) -> Figure:
         )
         data += _last_points(evidence, label, i)
     seeds = max((n or 0 for curve in curves.values() for n in curve.get("n_seeds") or ()), default=0)
+    layout = layout_of({"x": ["q, least quality asked for"], "y": ["D among valid answers"]})
+    # an interval over few seeds is far wider than D itself can be: the band must not set the scale
+    heights = [y for trace in data if trace["meta"]["role"] != "band" for y in trace["y"] if is_number(y)]
+    if heights:
+        spare = 0.05 * (max(heights) - min(heights) or 1.0)
+        layout["yaxis"]["range"] = [min(heights) - spare, max(heights) + spare]
     return Figure(
         id="frontier",
         title="Attainment frontier: diversity among valid answers at quality q or better",
@@ -114,7 +120,7 @@ def frontier_figure(evidence: Evidence) -> Figure:
         f"the sample sets and read on the other. Bold: mean over up to {plural(seeds, 'seed')}; thin: single seeds; "
         "band: 95 % Student-t interval over seeds. Faint points: checkpoints; large points: last checkpoints.",
         data=data,
-        layout=layout_of({"x": ["q, least quality asked for"], "y": ["D among valid answers"]}),
+        layout=layout,
         panel_height=460,
         notes=tuple(notes),
         names=("frontier",),

@@ -33,7 +33,9 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
     return {
         "study": facts,
         "prior": _prior(evidence, summary.get("prior") or {}),
-        "seconds": [(name, duration(value)) for name, value in (summary.get("seconds") or {}).items()],
+        "seconds": [
+            (name.replace("_", " "), duration(value)) for name, value in (summary.get("seconds") or {}).items()
+        ],
         "troubles": _troubles(evidence),
         "settings": flat(summary.get("settings") or {}),
     }
@@ -59,9 +61,9 @@ def _prior(evidence: Evidence, prior: Mapping[str, Any]) -> list[tuple[str, Any]
 
 
 def _machine(evidence: Evidence) -> list[tuple[str, Any]]:
-    """Return the versions and the machine of the first run that recorded them."""
+    """Return the versions and the machine: the study's, else those of the first run that recorded them."""
     recorded = (event for run in evidence.runs for event in run.events if event.get("packages"))
-    facts = next(recorded, {})
+    facts = evidence.summary.get("machine") or next(recorded, {})
     versions = {"python": facts.get("python"), **(facts.get("packages") or {})}
     known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     machine = ", ".join(str(facts[key]) for key in ("processor", "system") if facts.get(key))
@@ -110,7 +112,11 @@ def settings_by_objective(evidence: Evidence) -> dict[str, Any]:
     rows = [(name, [settings.get(name, DASH) for settings in by_label.values()]) for name in names]
     marked = [(name, values, len(set(values)) > 1) for name, values in rows]
     sources = [
-        (evidence.names[label], str(o.get("source") or "")) for label, o in evidence.summary["objectives"].items()
+        (
+            evidence.names[label],
+            "; ".join(filter(None, [" → ".join(o.get("pieces") or ()), str(o.get("source") or "")])),
+        )
+        for label, o in evidence.summary["objectives"].items()
     ]
     return {
         "names": [evidence.names[label] for label in by_label],

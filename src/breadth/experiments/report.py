@@ -24,6 +24,7 @@ from breadth.experiments.table import LAWS, baseline, matched_qualities, result_
 from breadth.experiments.traces import theme_colours
 from breadth.ledger.rows import write_atomic
 
+COMPOSED = ("a", "b", "c", "r_max")
 MOST_ROWS = 12_000  # of the table of all numbers: about 1 MB of the page
 NUMBER_COLUMNS = (
     "objective",
@@ -133,16 +134,23 @@ def _figure_section(
 
 
 def fits(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
-    """Every fitted law, pooled and per seed, with what the composed law predicts below them."""
-    rows = []
-    for i, (label, entry) in enumerate(evidence.summary["objectives"].items()):
-        sources = [("all seeds", entry), *((f"seed {run['seed']}", run) for run in entry.get("runs") or ())]
-        for j, (scope, source) in enumerate(sources):
-            cells = [_fit_cells(LAWS.get(law, law), fit) for law, fit in (source.get("fits") or {}).items() if fit]
-            if source.get("composition"):
-                cells.append(_composition_cells(source["composition"]))
-            rows += [{"group": (i, j), "name": evidence.names[label], "scope": scope, **cell} for cell in cells]
-    return {"title": "The fits in numbers", "rows": rows} if rows else None
+    """Every fitted law, over all seeds of an objective and per seed, with what the composed law predicts below them."""
+    pooled, single = [], []
+    for label, entry in evidence.summary["objectives"].items():
+        name = evidence.names[label]
+        pooled += _fit_group(name, "all seeds", entry)
+        for run in entry.get("runs") or ():
+            single += _fit_group(name, f"seed {run['seed']}", run)
+    return {"title": "The fits in numbers", "pooled": pooled, "single": single} if pooled or single else None
+
+
+def _fit_group(name: str, scope: str, source: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows that belong together, as one group, or nothing where nothing was fitted."""
+    rows = [_fit_cells(LAWS.get(law, law), fit) for law, fit in (source.get("fits") or {}).items() if fit]
+    if source.get("composition"):
+        rows.append(_composition_cells(source["composition"]))
+    lines = len(rows) + sum(bool(row["reason"]) for row in rows)  # a reason has a line of its own
+    return [{"list": [{"name": name, "scope": scope, **row} for row in rows], "rows": lines}] if rows else []
 
 
 def _fit_cells(law: str, fit: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +158,10 @@ def _fit_cells(law: str, fit: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "law": law,
         "form": fit["formula"],
-        "params": [shown(estimates[k], write=significant) if k in estimates else None for k in ("a", "b", "c")],
+        "params": [
+            shown(estimates[k], reason=fit.get("reason") or "", write=significant) if k in estimates else None
+            for k in ("a", "b", "c")
+        ],
         "r_max": None,
         "r2": number(fit.get("r2")),
         "rmse": number(fit.get("rmse")),
@@ -164,7 +175,13 @@ def _fit_cells(law: str, fit: Mapping[str, Any]) -> dict[str, Any]:
 
 def _composition_cells(composed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of the law that R(H) and H(D) imply."""
-    numbers = {k: Shown(significant(composed.get(k)), value=composed.get(k)) for k in ("a", "b", "c", "r_max")}
+    note = composed.get("note") or ""
+    numbers = {
+        k: Shown(
+            significant(composed.get(k)), value=composed.get(k), reason="" if composed.get(k) is not None else note
+        )
+        for k in COMPOSED
+    }
     return {
         "law": "R–D",
         "form": "composed of R–H and H–D",
@@ -172,12 +189,14 @@ def _composition_cells(composed: Mapping[str, Any]) -> dict[str, Any]:
         "r_max": numbers["r_max"],
         **dict.fromkeys(("r2", "rmse", "rmse_x", "n", "n_effective"), ""),
         "verdict": None,
-        "reason": composed.get("note") or "",
+        "reason": note,
     }
 
 
 def comparisons(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
     """Every comparison as a sentence, with its value and verdict."""
+    if not evidence.summary.get("comparisons"):
+        return None
     rows = [
         {
             **row,
@@ -186,9 +205,14 @@ def comparisons(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
             "shown": shown(row, reason=row["sentence"]),
             "margin": number(row.get("margin")),
         }
-        for row in evidence.summary.get("comparisons", ())
+        for row in evidence.summary["comparisons"]
     ]
-    return {"title": headlines.of_comparisons(evidence.summary, evidence.names), "rows": rows} if rows else None
+    return {
+        "title": headlines.of_comparisons(evidence.summary, evidence.names),
+        "rows": rows,
+        "same_b": len({row["name_b"] for row in rows}) == 1,  # then its column would say the same in every row
+        "same_margin": len({row["margin"] for row in rows}) == 1,
+    }
 
 
 def examples(evidence: Evidence, book: PictureBook) -> dict[str, Any] | None:
@@ -264,6 +288,7 @@ def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], boo
             )
     return environment.get_template("report.html.j2").render(
         summary=evidence.summary,
+        title=evidence.summary.get("title") or evidence.summary.get("study") or "study",
         names=evidence.names,
         parts=parts,
         policy=_policy(scripts),

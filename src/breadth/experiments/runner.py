@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing as mp
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -131,8 +132,23 @@ def run_job(job: Job, **options: Any) -> None:
         TrainingRun(job.settings, job.folder, task, objective_of(job.settings), job.prior, measure, **options).go()
 
 
-def _child(job: Job, report: Any) -> None:
+def _die_with(parent: int) -> None:
+    """End this process when the study's own is gone (killed, say): a run must not go on unseen and hold its folder."""
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(parent, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(1.0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _child(job: Job, report: Any, parent: int) -> None:
     """Body of a run's process: any error becomes a message to the parent."""
+    _die_with(parent)
     try:
         run_job(job)
     except KeyboardInterrupt:
@@ -168,7 +184,7 @@ def run_jobs(
             while waiting and len(running) < workers:
                 job = waiting.pop(0)
                 receive, send = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(job, send), daemon=True)
+                process = context.Process(target=_child, args=(job, send, os.getpid()), daemon=True)
                 process.start()
                 send.close()
                 running[id(job)] = (job, process, receive)

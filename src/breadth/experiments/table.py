@@ -49,13 +49,23 @@ def matched_qualities(summary: Mapping[str, Any]) -> list[float]:
 
 
 def headline_quality(summary: Mapping[str, Any]) -> float | None:
-    """Return the quality of the short table: the one that most runs reach, of several the highest; None without any."""
-    reached = dict.fromkeys(matched_qualities(summary), 0)
-    for entry in summary.get("objectives", {}).values():
-        for q in reached:
-            row = _at(entry, q) or {}
-            reached[q] += row.get("n_seeds", 1) if is_number(row.get("value")) else 0
-    return max(reached, key=lambda q: (reached[q], q), default=None)
+    """Return the quality of the short table: the highest of those at which most comparisons have a value.
+
+    Where none has one: of those that most runs reach. None where no quality is matched.
+    """
+    qualities = matched_qualities(summary)
+    compared = Counter(
+        round(row["quality"], 6)
+        for row in summary.get("comparisons", ())
+        if row["quality"] is not None and is_number(row["value"])
+    )
+    entries = summary.get("objectives", {}).values()
+    at = [row for entry in entries for q in qualities if is_number((row := _at(entry, q) or {}).get("value"))]
+    reached: Counter[float] = Counter()
+    for row in at:
+        reached[round(row["quality"], 6)] += row.get("n_seeds", 1)
+    counts = compared if compared else reached
+    return max(qualities, key=lambda q: (counts[q], q), default=None)
 
 
 def result_rows(summary: Mapping[str, Any]) -> list[ResultRow]:
@@ -168,15 +178,19 @@ def study_table(summary: Mapping[str, Any]) -> Table:
     from rich.text import Text
 
     # Text, not markup: a label such as "[red]" is shown as it is
-    table = Table(
-        title=Text(f"study {summary.get('study', '')}", style="bold"), caption=Text(_caption(summary)), box=SIMPLE_HEAD
-    )
+    title, caption = Text(f"study {summary.get('study', '')}", style="bold"), Text(_caption(summary))
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.title_justify = table.caption_justify = "left"
+    rows = result_rows(summary)
+    longest = max((len(row.name) for row in rows), default=9)
     for i, column in enumerate(_columns(summary)):
-        table.add_column(
-            Text(column.replace(" at R", "\nat R")), justify="right" if 0 < i < 5 else "left", vertical="top"
-        )
-    for row in result_rows(summary):
+        heading = Text(column.replace(" at R", "\nat R").replace(" law", "\nlaw").replace("vs ", "vs\n"))
+        is_number_column = 0 < i < 5
+        least = (
+            min(max(longest, 9), 14) if i == 0 else 7 if is_number_column else 8
+        )  # "± 0.010", "does not", "baseline"
+        table.add_column(heading, justify="right" if is_number_column else "left", min_width=least, overflow="fold")
+    for row in rows:
         # the spread stands under its number, so that the table fits into 80 columns
         table.add_row(
             *(Text(text.replace(" ±", "\n±"), style=STYLES.get(tone, "")) for text, tone in _cells(summary, row))

@@ -152,10 +152,10 @@ def curve(fit: Mapping[str, Any] | None, index: int, name: str, panel: int) -> t
     if not fit:
         return [], "not fitted"
     if fit["verdict"] == "cannot tell":
-        return [], f"no curve, the data cannot tell ({fit.get('reason') or 'no reason given'})"
+        return [], "the data cannot tell (why: see the fits)"
     band = fit.get("band")
     if not band:
-        return [], "no curve, the summary holds none"
+        return [], "the summary holds none"
     colour, _, _ = looks(index)
     shared = {"type": "scatter", "mode": "lines", "name": escape(name), "legendgroup": f"o{index}", "showlegend": False}
     traces = [
@@ -176,7 +176,7 @@ def curve(fit: Mapping[str, Any] | None, index: int, name: str, panel: int) -> t
     return traces, ""
 
 
-def staircase(curve: Mapping[str, Any], index: int, name: str) -> list[dict[str, Any]]:
+def staircase(curve: Mapping[str, Any], index: int, name: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Return a frontier: its band, its single seeds, its mean. D at q holds down to the next lower q."""
     colour, dash, _ = looks(index)
     q = curve["quality"]
@@ -185,9 +185,9 @@ def staircase(curve: Mapping[str, Any], index: int, name: str) -> list[dict[str,
         {**shared, **part, "fillcolor": f"{colour}/0.16"}
         for part in _ribbon(*_stairs(q, curve.get("low"), curve.get("high")))
     ]
-    for seed, values in (curve.get("by_seed") or {}).items():
+    for seed, values in zip(seeds, curve.get("seeds") or (), strict=False):
         line = {"color": f"{colour}/0.45", "width": 1, "shape": "vh"}
-        role = {"meta": {"role": f"seed {int(seed)}"}, "hoverinfo": "skip", "showlegend": False}
+        role = {"meta": {"role": f"seed {seed}"}, "hoverinfo": "skip", "showlegend": False}
         traces.append({**shared, "x": q, "y": values, "line": line, **role})
     counts = curve.get("n_seeds") or [None] * len(q)
     traces.append(

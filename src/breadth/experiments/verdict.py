@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -39,7 +39,7 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
         "the same": f"kept the same diversity within {rows[0]['margin']:g}",
         "cannot tell": "cannot be told apart from it with these seeds",
     }
-    said = "; ".join(f"{', '.join(groups[v])} {words[v]}" for v in words if v in groups)
+    said = "; ".join(f"{listed(groups[v])} {words[v]}" for v in words if v in groups)
     n = max(c["n_seeds"] for c in rows)
     return f"{where}, against {title} and at learning rate {rate:g} ({n} paired seeds): {said}."
 
@@ -55,10 +55,16 @@ def _telling_quality(summary: Mapping[str, Any]) -> float | None:
 
 
 def _law_words(summary: Mapping[str, Any]) -> str:
+    words = {"holds": "holds for", "does not hold": "does not hold for", "cannot tell": "is left open by the data of"}
     said = []
     for law, name in (("R-D", "R = −a·exp(c·D)+b"), ("R-H", "R = −a₀·exp(c₀·H)+b₀")):
         verdicts: dict[str, list[str]] = {}
         for entry in summary["objectives"].values():
             verdicts.setdefault(entry["fits"][law]["verdict"], []).append(entry["title"])
-        said.append(f"{name} " + ", ".join(f"{v} for {' and '.join(names)}" for v, names in verdicts.items()))
-    return "The law " + "; the law ".join(said) + "."
+        said.append(f"{name} " + ", and ".join(f"{words[v]} {listed(verdicts[v])}" for v in words if v in verdicts))
+    return f"The law {'; the law '.join(said)} (all seeds together)."
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return "a", "a and b", or "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
