@@ -97,8 +97,8 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
 
     Clusters: parsable samples by canonical key, most frequent first, each shown by its first sample. Best: highest
     quality, ties in the order of sampling. Typical: quality nearest to the median of the parsable samples, then
-    log-probability nearest to its median. Not valid: most frequent text first. No list shows a key (not valid: a text)
-    twice.
+    log-probability nearest to its median. Best and typical are taken from the valid samples, where there are any. Not
+    valid: most frequent text first. No list shows a key (not valid: a text) twice.
     """
     import pyarrow.parquet as parquet
 
@@ -127,6 +127,7 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
     scored = [row for row in parsable if is_number(row["quality"])]
     quality = _median([row["quality"] for row in scored])
     logp = _median([row["seq_logp"] for row in scored if is_number(row["seq_logp"])])
+    scored = [row for row in scored if row["valid"]] or scored
     best = sorted(scored, key=lambda row: -row["quality"])
     typical = sorted(scored, key=lambda row: (abs(row["quality"] - quality), abs((row["seq_logp"] or 0.0) - logp)))
     invalid = sorted((row for row in rows if not row["valid"]), key=lambda row: -texts[row["text"]])
