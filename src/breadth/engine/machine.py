@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,36 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType
 
-from breadth.config import ConfigError, EngineSettings
+from breadth.config import ConfigError, EngineSettings, nearest
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that accelerate does not know or whose package is absent: it would leave them out without a word.
+
+    Raises
+    ------
+    ConfigError
+        An unknown name, with the nearest.
+    ImportError
+        With the pip line.
+    """
+    known = [t.value for t in LoggerType if t is not LoggerType.ALL]
+    available = {str(getattr(t, "value", t)) for t in get_available_trackers()}
+    for name in names:
+        if name not in known:
+            raise ConfigError("engine.trackers", [f"unknown tracker {name!r}{nearest(name, known)}"])
+        if name not in available:
+            raise ImportError(f"engine.trackers: {name!r} needs its package: pip install {name}")
 
 
 class Machine:
-    """One process on a CPU or one GPU, through accelerate; trackers get the same names as ``steps.jsonl`` and the ledger."""
+    """One process on a CPU or one GPU, through accelerate.
+
+    With a ``folder``, trackers get the numbers of ``steps.jsonl`` and of the ledger under the same names.
+    """
 
     def __init__(
         self, settings: EngineSettings, folder: Path | None = None, *, tracker_settings: Mapping[str, Any] | None = None
@@ -25,13 +49,14 @@ class Machine:
                 "engine.device", ["'cuda' was asked for, but torch sees no CUDA device: use 'cpu' or 'auto'"]
             )
         torch.set_num_threads(settings.threads)
+        check_trackers(settings.trackers)
         AcceleratorState._reset_state(
             reset_partial_state=True
         )  # several runs in one process may differ in device and precision
         self.accelerator = Accelerator(
             cpu=settings.device == "cpu",
             mixed_precision="bf16" if settings.precision == "bf16" else "no",
-            log_with=list(settings.trackers) or None,
+            log_with=list(settings.trackers) if settings.trackers and folder is not None else None,
             project_dir=None if folder is None else str(folder),
         )
         if self.accelerator.num_processes > 1:
@@ -42,7 +67,7 @@ class Machine:
                 ],
             )
         self.device = self.accelerator.device
-        self._tracking = bool(settings.trackers)
+        self._tracking = bool(settings.trackers) and folder is not None
         if self._tracking:
             self.accelerator.init_trackers("breadth", config=dict(tracker_settings or {}))
 

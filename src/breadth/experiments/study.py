@@ -85,8 +85,12 @@ def run_study(settings: StudySettings, out: Path, *, watcher: Watcher | None = N
         analysis_started = time.perf_counter()
         summary = summarise(out, settings, prior, task)
         now = time.perf_counter()
+        of_runs = [run["seconds"] for entry in summary["objectives"].values() for run in entry["runs"]]
+        parts = [prior.seconds, *of_runs]
         summary["seconds"] = {
+            "total": None if None in parts else round(sum(parts) + now - analysis_started, 2),
             "prior": prior.seconds,
+            "runs": None if None in of_runs else round(sum(of_runs), 2),
             "prior_this_time": round(runs_started - started, 2),
             "runs_this_time": round(runs_seconds, 2),
             "analysis": round(now - analysis_started, 2),

@@ -132,7 +132,6 @@ def _against(
 
 def _columns(summary: Mapping[str, Any]) -> list[str]:
     at, reference = headline_quality(summary), baseline(summary)
-    names = display_names(summary)
     return [
         "objective",
         "R",
@@ -141,14 +140,15 @@ def _columns(summary: Mapping[str, Any]) -> list[str]:
         "D at matched R" if at is None else f"D at R ≥ {level(at)}",
         "R–D law",
         "R–H law",
-        f"vs {names.get(reference, reference)}" if reference else "comparison",
+        f"vs {reference}" if reference else "comparison",
     ]
 
 
 def _cells(summary: Mapping[str, Any], row: ResultRow) -> list[tuple[str, str]]:
     """Return the (text, tone) of each column of a row."""
     at, qualities = headline_quality(summary), matched_qualities(summary)
-    name = row.name if row.n_complete == row.n_runs else f"{row.name} ({row.n_complete} of {row.n_runs} runs complete)"
+    # the label, not the title: it is what --objectives takes, and short
+    name = row.label if row.n_complete == row.n_runs else f"{row.label} ({row.n_complete} of {row.n_runs} runs complete)"
     numbers = [*row.final.values(), row.at_quality[qualities.index(at)] if at is not None else Shown(DASH)]
     verdict = str(row.comparison["verdict"]) if row.comparison else "baseline" if row.is_baseline else DASH
     verdicts = [row.laws["R-D"][0], row.laws["R-H"][0], verdict]
@@ -182,7 +182,7 @@ def study_table(summary: Mapping[str, Any]) -> Table:
     table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.title_justify = table.caption_justify = "left"
     rows = result_rows(summary)
-    longest = max((len(row.name) for row in rows), default=9)
+    longest = max((len(row.label) for row in rows), default=9)
     for i, column in enumerate(_columns(summary)):
         heading = Text(column.replace(" at R", "\nat R").replace(" law", "\nlaw").replace("vs ", "vs\n"))
         is_number_column = 0 < i < 5

@@ -1,0 +1,36 @@
+"""What the documentation shows, runs; what it lists, is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from breadth import catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_blocks_run(page):
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    if "import rdkit" in "".join(blocks) or 'task("molecules"' in "".join(blocks) or "tanimoto" in "".join(blocks):
+        pytest.importorskip("rdkit", reason="needs breadth[molecules]")
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_to_files_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_objective_has_a_page_and_a_line_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    for name in catalogue.entries("objective"):
+        assert (ROOT / "docs" / "objectives" / f"{name}.md").is_file(), name
+        assert f"](docs/objectives/{name}.md)" in readme, name
