@@ -57,8 +57,8 @@ def policy_gradient_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask
     >>> policy_gradient_loss(logp, logp, torch.tensor([2.0]), torch.tensor([[True, True]]))[0]
     tensor([[-2., -2.]])
     """
-    log_ratio, ratio, weight = _ratio(logp, logp_old, advantage, mask)
-    return -(weight * ratio), _ratio_stats(log_ratio, ratio, mask)
+    log_ratio, ratio, weight = token_ratio(logp, logp_old, advantage, mask)
+    return -(weight * ratio), ratio_stats(log_ratio, ratio, mask)
 
 
 def ppo_clip_loss(
@@ -107,7 +107,7 @@ def ppo_clip_loss(
     (-1.2, 1.0)
     """
     check_clip(clip_low, clip_high, dual_clip)
-    log_ratio, ratio, weight = _ratio(logp, logp_old, advantage, mask)
+    log_ratio, ratio, weight = token_ratio(logp, logp_old, advantage, mask)
     free = weight * ratio
     clipped = weight * ratio.clamp(1 - clip_low, 1 + clip_high)
     gain = torch.minimum(free, clipped)
@@ -118,7 +118,7 @@ def ppo_clip_loss(
         with torch.no_grad():
             binds = binds | ((weight < 0) & (gain < bound))
         gain = torch.where(weight < 0, torch.maximum(gain, bound), gain)
-    return -gain, _ratio_stats(log_ratio, ratio, mask, binds)
+    return -gain, ratio_stats(log_ratio, ratio, mask, binds)
 
 
 def check_clip(clip_low: float, clip_high: float, dual_clip: float | None = None) -> None:
@@ -186,15 +186,22 @@ def _filled(name: str, values: Tensor, mask: Tensor) -> Tensor:
     return fill_padding(values, mask)
 
 
-def _ratio(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return log ρ (0 in the padding), ρ and the advantage (0 in the padding), all (N, T)."""
+def token_ratio(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log ρ (0 in the padding), ρ = π/π_old and the advantage (0 in the padding), all (N, T).
+
+    Source: none, arithmetic. Departures: none.
+    """
     logp = _filled("logp", logp, mask)
     log_ratio = logp - _filled("logp_old", logp_old.detach(), mask).to(logp.dtype)
     return log_ratio, log_ratio.exp(), token_advantage(advantage, logp, mask) * mask
 
 
 @torch.no_grad()
-def _ratio_stats(log_ratio: Tensor, ratio: Tensor, mask: Tensor, binds: Tensor | None = None) -> Stats:
+def ratio_stats(log_ratio: Tensor, ratio: Tensor, mask: Tensor, binds: Tensor | None = None) -> Stats:
+    """Return ``ratio``, ``kl_old`` (k3) and, if ``binds`` (N, T) bool is given, ``clip_share``: means over tokens.
+
+    Source: none, arithmetic. Departures: none.
+    """
     n = mask.sum().clamp(min=1)
     kl = (ratio - 1 - log_ratio).sum() / n  # the padding has ρ = 1 and adds 0
     numbers = {"ratio": 1 + kl + log_ratio.sum() / n, "kl_old": kl}

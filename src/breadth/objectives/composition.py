@@ -35,6 +35,7 @@ class Piece:
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()  # handed on if present
     report: Callable[..., dict[str, float]] | None = None  # (before, after, streams, settings) -> statistics
+    gives: tuple[str, ...] = ()  # streams that a coupling makes from the whole batch
 
     def __call__(self, *values: Tensor, streams: Mapping[str, Any]) -> Any:
         """Run the function on ``values`` with its streams and settings."""
@@ -129,7 +130,10 @@ class Objective:
     def loss_needs(self) -> tuple[str, ...]:
         """Streams that ``loss`` needs besides ``logp``, ``mask`` and (in the policy family) ``advantage``."""
         pieces = (*self.token_weights, self.loss_piece, *self.penalties)
-        return tuple(dict.fromkeys(name for piece in pieces for name in piece.needs))
+        names = [name for piece in pieces for name in piece.needs]
+        if self.coupled is not None:
+            names = [*(name for name in names if name not in self.coupled.gives), *self.coupled.needs]
+        return tuple(dict.fromkeys(names))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -189,15 +193,11 @@ class Objective:
         and ``group``; hand over the same streams as to ``loss``.
         """
         check_names(self.name, streams)
-        scored = streams.get("scored")
-        if streams.get("reward") is not None:
-            present = ~torch.isnan(torch.as_tensor(streams["reward"]))
-            scored = present if scored is None else scored & present
         return loss_denominator(
             self.aggregation.mode,
             mask=mask,
             group=streams.get("group"),
-            scored=scored,
+            scored=_scored(streams),
             max_tokens=self.aggregation.max_tokens,
         )
 
@@ -226,8 +226,10 @@ class Objective:
             Of the whole batch, from :meth:`denominator`, if these rows are a micro-batch: the values (and gradients) of
             the micro-batches then sum to the whole batch's. Absent = these rows are the whole batch.
         **streams
-            ``logp_ref``, ``entropy``; for the group family ``reward``, ``group``, ``seq_logp_ref`` (or ``logp_ref``).
-            If a micro-batch may hold part of a group, also what :meth:`coupling` returned, indexed by its rows.
+            ``logp_ref``, ``entropy``, ``seed``; for the group family ``reward``, ``group``, ``seq_logp_ref`` (or
+            ``logp_ref``), ``log_z``.
+            For a micro-batch also what :meth:`coupling` returned, indexed by its rows; without it these rows are taken
+            for the whole batch.
 
         Raises
         ------
@@ -240,10 +242,11 @@ class Objective:
         if denominator is None:
             denominator = self.denominator(mask, **streams)
         if self.family == "group":
-            matrix, stats = self._sequence_terms(logp, mask, streams)
+            matrix, stats = self._sequence_terms(logp, mask, {"logp_old": logp_old, **streams})
         else:
             require(self.name, {"advantage": advantage, **streams}, ("advantage", *self.loss_needs))
             logp_old = logp.detach() if logp_old is None else logp_old
+            streams = {**streams, **self._token_choices(logp, logp_old, advantage, mask, streams)}
             for piece in self.token_weights:
                 weight = piece(logp_old, advantage, mask, streams=streams)  # (N, T)
                 advantage = weight * (advantage if advantage.ndim == 2 else advantage[:, None])  # (N, T)
@@ -256,21 +259,40 @@ class Objective:
 
     @torch.no_grad()
     def coupling(self, *, logp: Tensor, mask: Tensor, **streams: Any) -> dict[str, Tensor]:
-        """Return streams (N,) that let micro-batches hold part of a group; empty if the loss couples nobody.
+        """Return streams, (N,) or (N, T), that tie the micro-batches of a batch; empty if the loss couples nobody.
+
+        Means of whole groups for the group family; thresholds and choices among all tokens of the batch for token
+        weights. To be indexed by the rows of each micro-batch (and cut to its width).
 
         Parameters
         ----------
         logp : (N, T), mask : (N, T) bool
             Of the *current* weights, on the whole batch; the result is valid for one update.
         **streams
-            What ``loss`` gets.
+            What ``loss`` gets: in the policy family that includes ``advantage`` and ``logp_old``.
         """
         check_names(self.name, streams)
         if self.coupled is None:
             return {}
+        if self.family == "policy":
+            advantage, logp_old = (streams.pop(name, None) for name in ("advantage", "logp_old"))
+            require(self.name, {"advantage": advantage}, ("advantage",))
+            return self._token_choices(logp, logp if logp_old is None else logp_old, advantage, mask, streams)
         needs = ("reward", "group", *self.coupled.needs)
         ready = prepare(self.name, {**streams, "mask": mask}, needs=needs, takes=())
         return self.coupled(sequence_logprob(logp, mask), ready["reward"], ready["group"], streams=ready)
+
+    @torch.no_grad()
+    def _token_choices(
+        self, logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor, streams: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        coupled = self.coupled
+        if coupled is None or all(streams.get(name) is not None for name in coupled.gives):
+            return {}
+        require(self.name, streams, coupled.needs)
+        scored = _scored(streams)
+        kept = mask if scored is None else mask & scored[:, None]  # (N, T)
+        return coupled(logp.detach(), logp_old, advantage, kept, streams=streams)
 
     def _sequence_terms(
         self, logp: Tensor, mask: Tensor, streams: Mapping[str, Any]
@@ -307,3 +329,12 @@ class Objective:
     def __str__(self) -> str:
         head = f"{self.name} ({self.family}), needs {', '.join(self.needs)}"
         return "\n".join([head, *(f"  {piece}" for piece in self.pieces)])
+
+
+def _scored(streams: Mapping[str, Any]) -> Tensor | None:
+    """Return who is scored, (N,) bool, or None where the streams do not say."""
+    scored = streams.get("scored")
+    if streams.get("reward") is None:
+        return scored
+    present = ~torch.isnan(torch.as_tensor(streams["reward"]))
+    return present if scored is None else scored & present

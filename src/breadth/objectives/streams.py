@@ -29,6 +29,10 @@ SEQUENCE_STREAMS = {
     "group_mean": "(N,) float; whole-group mean of the implicit reward, from `objective.coupling(...)`",
     "reward_mean": "(N,) float; whole-group mean of the reward, from `objective.coupling(...)`",
     "group_size": "(N,) int64; scored members of the whole group, from `objective.coupling(...)`",
+    "normalised_reward": "(N,) float; reward standardised in its whole group, from `objective.coupling(...)`",
+    "selection_weight": "(N,) float; weight of each rollout in the whole batch, from `objective.coupling(...)`",
+    "entropy_threshold": "(N,) float, nats; one number for the whole batch, from `objective.coupling(...)`",
+    "log_z": "(N,) float with gradient, nats; log Z of each rollout's prompt, from a value head or a table",
 }
 TOKEN_STREAMS = {
     "logp": "(N, T) float with gradient, nats; log-probabilities of the sampled tokens under the policy in training",
@@ -37,8 +41,12 @@ TOKEN_STREAMS = {
     "entropy": "(N, T) float, nats; entropy of the next-token distribution",
     "mask": "(N, T) bool, True = a completion token",
     "advantage": "(N,) or (N, T) float; from `objective.advantage(...)`",
+    "token_keep": "(N, T) bool; tokens that keep their gradient, from `objective.coupling(...)`",
+    "token_penalised": "(N, T) bool; tokens under a penalty, from `objective.coupling(...)`",
 }
-STREAMS = {**SEQUENCE_STREAMS, **TOKEN_STREAMS}
+#: one value for a whole batch
+BATCH_STREAMS = {"seed": "int; decides random choices among tokens, the same seed makes the same choice"}
+STREAMS = {**SEQUENCE_STREAMS, **TOKEN_STREAMS, **BATCH_STREAMS}
 
 _BOOLEAN = {"scored", "parsable", "correct"}
 _INTEGER = {"group", "kind", "prompt_id", "length", "group_size"}
@@ -136,7 +144,7 @@ def _derive(name: str, *sources: Tensor) -> Tensor:
 
 
 def _as_stream(name: str, value: Any, n: int, device: torch.device) -> Any:
-    if name in TOKEN_STREAMS or name == "key":
+    if name in TOKEN_STREAMS or name in BATCH_STREAMS or name == "key":
         return value
     tensor = torch.as_tensor(value).to(device)
     shape = {"distance": (n, n), "reward_vector": (n, tensor.shape[-1] if tensor.ndim else 0)}.get(name, (n,))

@@ -47,7 +47,7 @@ def curiosity_bonus(
     >>> curiosity_bonus(torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[True, True, False]]))
     tensor([[-1.,  1.,  0.]])
     """
-    check_mask(prediction_error, mask)
+    check_mask(mask, prediction_error, "prediction_error")
     error = wide(prediction_error.detach()).masked_fill(~mask, 0.0)
     kept = mask if scored is None else mask & scored[:, None]
     bad = int((kept & ~torch.isfinite(error)).sum())

@@ -34,7 +34,7 @@ def dirichlet_weights(n_rewards: int, *, n_weights: int = 64, alpha: float = 1.0
 
     Examples
     --------
-    >>> dirichlet_weights(3, n_weights=2).sum(-1)
+    >>> dirichlet_weights(1, n_weights=2).flatten()
     tensor([1., 1.], dtype=torch.float64)
     """
     check_dirichlet(n_weights=n_weights, alpha=alpha)
@@ -153,4 +153,4 @@ def check_dirichlet(*, n_weights: int, alpha: float) -> None:
 
 def _group_max(score: Tensor, index: Tensor, n: int) -> Tensor:
     low = score.new_full((n, score.shape[1]), -torch.inf)
-    return low.index_reduce(0, index, score, "amax")  # (P, W)
+    return low.scatter_reduce(0, index[:, None].expand_as(score), score, "amax")  # (P, W)

@@ -1,0 +1,141 @@
+"""Advantages with a value head: generalised advantage estimation, the reward at the last token, the value loss.
+
+Pure functions for PPO with a critic: a value network gives ``value`` (N, T), V of the prefix *before* token t; these
+give the advantages (N, T) that every token loss accepts, the targets, and the critic's own loss matrix.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from breadth.tensors.masked import check_mask, fill_padding, wide
+
+
+@torch.no_grad()
+def terminal_reward(reward: Tensor, mask: Tensor, *, per_token: Tensor | None = None) -> Tensor:
+    """Return rewards of tokens, (N, T): the sequence's reward at its last kept token, plus ``per_token`` if given.
+
+    Parameters
+    ----------
+    reward : (N,)
+        NaN = unscored: 0 here; leave such rows out of the critic's mask.
+    mask : (N, T) bool
+        True = a completion token; a row without any gets no reward.
+    per_token : (N, T), optional
+        For example −β(log π_old − log π_ref): the KL in the reward.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A mask that is not boolean, shapes that differ.
+
+    Source: none, arithmetic. Departures: none.
+
+    Examples
+    --------
+    >>> terminal_reward(torch.tensor([2.0]), torch.tensor([[True, True, False]]))
+    tensor([[0., 2., 0.]])
+    """
+    if mask.ndim != 2 or reward.shape != mask.shape[:1]:
+        raise ValueError(f"reward: expected shape (N,) and mask (N, T), got {tuple(reward.shape)}, {tuple(mask.shape)}")
+    check_mask(mask, mask, "mask")
+    position = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    last = (position * mask).amax(-1, keepdim=True)  # (N, 1), 0 for an empty row
+    out = wide(reward)[:, None].nan_to_num(nan=0.0) * ((position == last) & mask)  # (N, T)
+    return out if per_token is None else out + fill_padding(per_token, mask)
+
+
+@torch.no_grad()
+def gae(
+    reward: Tensor, value: Tensor, mask: Tensor, *, discount: float = 1.0, trace: float = 0.95
+) -> tuple[Tensor, Tensor]:
+    """Return advantages Σ_k (γλ)^k δ_{t+k} and value targets A + V, both (N, T), 0 in the padding, detached.
+
+    δ_t = r_t + γ·V_{t+1} − V_t, where t + 1 is the next *kept* token and V after the last one is 0 (a completion ends
+    its episode). λ = 1 gives returns minus V, λ = 0 the one-step error.
+
+    Parameters
+    ----------
+    reward : (N, T)
+        Of tokens, see :func:`terminal_reward`.
+    value : (N, T)
+        V of the prefix before token t, in units of reward.
+    mask : (N, T) bool
+        True = a completion token. Holes (tool output, say) are skipped over.
+    discount, trace : float
+        γ and λ in [0, 1]; γ 1 because a completion is one episode of known end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Numbers out of range, a mask that is not boolean, shapes that differ.
+
+    Source: Schulman et al. 2015, arXiv 1506.02438, eq. 16. Departures: not whitened; whitening mixes groups and
+    belongs to the objective.
+
+    Examples
+    --------
+    >>> mask = torch.tensor([[True, True, False]])
+    >>> advantage, target = gae(torch.tensor([[0.0, 1.0, 9.0]]), torch.tensor([[0.5, 0.5, 9.0]]), mask, trace=1.0)
+    >>> advantage, target
+    (tensor([[0.5000, 0.5000, 0.0000]]), tensor([[1., 1., 0.]]))
+    """
+    for name, number in (("discount", discount), ("trace", trace)):
+        if not 0 <= number <= 1:
+            raise ValueError(f"{name}: expected a number in [0, 1], got {number}")
+    check_mask(mask, value, "value")
+    reward, value = fill_padding(reward, mask), fill_padding(value, mask)
+    ahead, following = torch.zeros_like(value[:, 0]), torch.zeros_like(value[:, 0])  # (N,)
+    columns = []
+    for t in reversed(range(value.shape[1])):
+        here = mask[:, t]
+        error = reward[:, t] + discount * following - value[:, t]
+        ahead = torch.where(here, error + discount * trace * ahead, ahead)
+        following = torch.where(here, value[:, t], following)
+        columns.append(ahead)
+    advantage = torch.stack(columns[::-1], dim=1).masked_fill(~mask, 0.0) if columns else value  # (N, T)
+    return advantage, advantage + value
+
+
+def value_loss(
+    value: Tensor, target: Tensor, mask: Tensor, *, value_old: Tensor | None = None, clip: float | None = None
+) -> tuple[Tensor, dict[str, float]]:
+    """Return ½(V − target)² per token, (N, T), or the larger of it and its clipped form, and ``value_clip_share``.
+
+    Parameters
+    ----------
+    value : (N, T)
+        With gradient.
+    target : (N, T)
+        From :func:`gae`, detached here.
+    mask : (N, T) bool
+        True = keep.
+    value_old : (N, T), optional
+        Needed if ``clip`` is given: V before this batch's updates.
+    clip : float, optional
+        > 0: V is also taken clipped to value_old ± clip.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``clip`` without ``value_old`` or not positive, a mask that is not boolean, shapes that differ.
+
+    Source: Schulman et al. 2017, arXiv 1707.06347, eq. 9; the clip is of the OpenAI baselines code. Departures: none.
+
+    Examples
+    --------
+    >>> value_loss(torch.tensor([[1.0]]), torch.tensor([[3.0]]), torch.tensor([[True]]))[0]
+    tensor([[2.]])
+    """
+    value, target = fill_padding(value, mask), fill_padding(target.detach(), mask)
+    square = (value - target) ** 2
+    if clip is None:
+        return square / 2, {}
+    if not clip > 0 or value_old is None:
+        given = "absent" if value_old is None else "given"
+        raise ValueError(f"clip: expected a number > 0 together with value_old, got {clip} and value_old {given}")
+    old = fill_padding(value_old.detach(), mask)
+    clipped = (old + (value - old).clamp(-clip, clip) - target) ** 2
+    share = ((clipped > square) & mask).sum() / mask.sum().clamp(min=1)
+    return torch.maximum(square, clipped) / 2, {"value_clip_share": float(share)}
