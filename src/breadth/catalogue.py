@@ -94,6 +94,63 @@ _OBJECTIVES = (
         "arXiv 2602.15894, eq. 8", (*_RG, "correct", "seq_logp", "seq_logp_ref"),
         ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum"),
     ),
+    _objective(
+        "gapo", "GAPO", "reward for an answer whose frequency in the group is near uniform",
+        "arXiv 2511.12596, frequency-aware reward", (*_RG, "kind", "correct"),
+        tuple(name for name in _ALL if name != "all_equal_zero"),
+    ),
+    _objective(
+        "unlikeliness", "Unlikeliness reward", "correct siblings that the policy finds likely earn less",
+        "He et al. 2025, arXiv 2506.02355, unlikeliness reward", (*_RG, "seq_logp", "logp_ref"),
+        tuple(name for name in _ALL if name != "shift_blind"),
+    ),
+    _objective(
+        "vpo", "Vector policy optimisation (leave-one-out)", "what a rollout adds to the best of its group, any preference",
+        "Bahlous-Boldi et al. 2026, arXiv 2605.22817, set reward", (*_RG, "reward_vector"),
+        tuple(name for name in _ALL if name != "all_equal_zero"),
+    ),
+    _objective(
+        "curiosity", "Curiosity reward (CD-RLHF)", "bonus for tokens whose consequences a forward model did not foresee",
+        "Sun et al. 2025, arXiv 2501.11463",
+        (*_RG, "prediction_error", "in_top_k", "mask", "seq_logp", "seq_logp_ref"),
+        ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum"),
+    ),
+    _objective(
+        "reinvent_filter", "REINVENT with a diversity filter", "an answer that was rewarded often enough is rewarded no more",
+        "REINVENT 4, Loeffler et al. 2024, J. Cheminform. 16:20, code: memories",
+        (*_RG, "seq_logp", "seq_logp_ref", "prompt_id", "key"), (),
+    ),
+    _objective(
+        "pass_at_k", "Pass@k training", "advantage of a set of k rollouts of which one must be right",
+        "Chen et al. 2025, arXiv 2508.10751, analytic advantage", (*_RG, "correct"), _ALL,
+    ),
+    _objective(
+        "psr", "PSR", "only correct rollouts count, pushed up",
+        "Zhu et al. 2025, arXiv 2506.01347, PSR", (*_RG, "correct"), ("shift_blind", "order_blind", "group_local"),
+    ),
+    _objective(
+        "nsr", "NSR", "only wrong rollouts count, pushed down",
+        "Zhu et al. 2025, arXiv 2506.01347, NSR", (*_RG, "correct"), ("shift_blind", "order_blind", "group_local"),
+    ),
+    _objective(
+        "w_reinforce", "W-REINFORCE", "wrong rollouts pushed down, right ones up at a tenth",
+        "Zhu et al. 2025, arXiv 2506.01347, W-REINFORCE", (*_RG, "correct"),
+        ("shift_blind", "order_blind", "group_local"),
+    ),
+    _objective(
+        "ucpo", "UCPO", "GRPO whose positive mass goes rather to rare correct answers",
+        "Lochab, Li and Zhang 2026, arXiv 2605.00365, redistribution", (*_RG, "correct", "seq_logp", "length"), _ALL,
+    ),
+    _objective(
+        "ucb", "UCB exploration", "bonus for answers that the prompt has rarely seen in all of training",
+        "Song, Kempe and Munos 2025, arXiv 2509.06941, UCB, UCB-Mean, UCB-Con", (*_RG, "prompt_id", "key"),
+        ("shift_blind", "order_blind", "group_local"),
+    ),
+    _objective(
+        "batch_exploration", "Batch exploration", "penalty for saying what siblings say",
+        "Song, Kempe and Munos 2025, arXiv 2509.06941, Batch", (*_RG, "kind"),
+        ("shift_blind", "order_blind", "group_of_one_zero", "group_local"),
+    ),
 )  # fmt: skip
 
 _TASKS = (

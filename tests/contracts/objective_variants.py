@@ -6,6 +6,7 @@ import torch
 
 import breadth
 from breadth import catalogue
+from breadth.objectives.remembering import RememberingObjective
 
 VARIANTS = {
     **{name: (name, {}) for name in catalogue.entries("objective")},
@@ -22,12 +23,33 @@ VARIANTS = {
     "qempo-listing": ("qempo", {"mask": "group_all_correct", "inv_lambda": 0.1}),
     "qempo-per-token": ("qempo", {"length_norm": "per_token"}),
     "qempo_kl-fixed": ("qempo_kl", {"inv_lambda1": 0.1, "ratio": 0.3}),
+    # this batch is too small for the published k and bucket
+    "pass_at_k": ("pass_at_k", {"k": 2}),
+    "reinvent_filter": ("reinvent_filter", {"bucket": 3}),
+    "reinvent_filter-linear": ("reinvent_filter", {"penalty": "linear", "bucket": 20, "same_key_factor": 0.5}),
+    "reinvent_filter-grpo": ("reinvent_filter", {"host": "grpo", "penalty": "erf", "bucket": 12}),
+    "reinvent_filter-before": (
+        "reinvent_filter",
+        {"within_batch": "before", "penalty": "tanh", "bucket": 5, "bucket_by": "bucket_key", "sigma": 9.0},
+    ),
+    "gapo-known": ("gapo", {"n_answers": 3}),
+    "unlikeliness-per-token": ("unlikeliness", {"level": "per_token", "beta": 0.0, "weight": 0.5}),
+    "vpo-corners": ("vpo", {"alpha": 0.05, "n_weights": 16, "seed": 3}),
+    "curiosity-free": ("curiosity", {"beta": 0.0, "eta": 0.5}),
+    "ucpo-sequence": ("ucpo", {"tau": 1.0, "level": "sequence"}),
+    "ucb-mean": ("ucb", {"variant": "mean", "weight": 0.5}),
+    "ucb-plain": ("ucb", {"variant": "plain"}),
+    "batch_exploration-wrong": ("batch_exploration", {"penalise": "wrong", "weight": 1.0}),
 }
 
 
 def make(variant: str):
     name, settings = VARIANTS[variant]
-    return breadth.objective(name, **settings)
+    objective = breadth.objective(name, **settings)
+    if isinstance(objective, RememberingObjective):  # a memory that has seen nothing shows nothing
+        past = batch(5)
+        objective.observe(**{name: past[name] for name in SEQUENCE})
+    return objective
 
 
 def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
@@ -45,12 +67,19 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
     logp_old = -3 * torch.rand(n, t, generator=generator, dtype=torch.float64)
     nudge = 0.6 * torch.randn(n, t, generator=generator, dtype=torch.float64)
     points = torch.rand(n, 2, generator=generator, dtype=torch.float64) / 2
+    extra = torch.Generator().manual_seed(seed + 100)  # apart, so that the streams above stay what they were
     return {
         "group": label[order],
         "reward": reward[order],
         "correct": reward[order] > 0.5,
         "kind": kind[order],
         "distance": (points[:, None] - points[None]).norm(dim=-1),
+        "prompt_id": torch.where(label == 12, 7, label)[order],  # two groups of one prompt
+        "key": kind[order],  # any label does; labels that are text are tested with the memories
+        "bucket_key": kind[order] // 2,
+        "reward_vector": torch.rand(n, 3, generator=extra, dtype=torch.float64),
+        "prediction_error": torch.rand(n, t, generator=extra, dtype=torch.float64),
+        "in_top_k": torch.rand(n, t, generator=extra) < 0.5,
         "logp_old": logp_old,
         "logp": logp_old + nudge,
         "logp_ref": logp_old - 0.5 * nudge.flip(0),
@@ -59,7 +88,10 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
     }
 
 
-SEQUENCE = ("group", "reward", "correct", "kind", "distance", "logp_old", "logp_ref", "mask")
+SEQUENCE = (
+    *("group", "reward", "correct", "kind", "distance", "logp_old", "logp_ref", "mask"),
+    *("prompt_id", "key", "bucket_key", "reward_vector", "prediction_error", "in_top_k"),
+)
 
 
 def advantage(objective, streams: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -20,7 +20,13 @@ def order_blind(objective, streams):
 
 
 def group_of_one_zero(objective, streams):
-    return advantage(objective, streams)[streams["group"] == 0].abs().max()
+    alone = streams["group"] == 0
+    wrong = {
+        **streams,
+        "reward": streams["reward"].masked_fill(alone, 0.0),
+        "correct": streams["correct"] & ~alone,
+    }
+    return torch.stack([advantage(objective, given)[alone].abs().max() for given in (streams, wrong)]).max()
 
 
 def all_equal_zero(objective, streams):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from objective_variants import VARIANTS, advantage, batch, loss, make
 
-TOKENS = ("logp", "logp_old", "logp_ref", "entropy")
+TOKENS = ("logp", "logp_old", "logp_ref", "entropy", "prediction_error")
 
 
 def poisoned(streams, value):
@@ -38,7 +38,8 @@ def test_wider_padding_changes_nothing(variant):
     streams = batch()
     extra = torch.nn.functional.pad
     padded = {k: extra(v, (0, 3), value=torch.nan) if k in TOKENS else v for k, v in streams.items()}
-    padded["mask"] = extra(streams["mask"], (0, 3), value=False)
+    for name in ("mask", "in_top_k"):
+        padded[name] = extra(streams[name], (0, 3), value=False)
     assert loss(objective, padded).value.item() == pytest.approx(loss(objective, streams).value.item(), abs=1e-12)
 
 

@@ -19,7 +19,7 @@ def visit_bonus(
     variant: str = "con",
     offset: float = 0.5,
 ) -> Tensor:
-    """Return b_i = min(1, N_i^{−1/2}), minus what the variant says, (N,) float32; 0 for a rollout without an answer.
+    """Return b_i = min(1, N_i^{−1/2}), minus what the variant says, (N,) float64; 0 for a rollout without an answer.
 
     ``plain``: b. ``mean``: b minus the mean of b over the scored members of the group that have an answer. ``con``:
     b − ``offset``, with 0.5 negative from the fifth visit on.
@@ -46,12 +46,12 @@ def visit_bonus(
     --------
     >>> one = torch.zeros(4, dtype=torch.int64)
     >>> visit_bonus(torch.tensor([0, 4, 16, -1]), one)
-    tensor([ 0.5000,  0.0000, -0.2500,  0.0000])
+    tensor([ 0.5000,  0.0000, -0.2500,  0.0000], dtype=torch.float64)
     >>> visit_bonus(torch.tensor([0, 4, 16, -1]), one, variant="plain")
-    tensor([1.0000, 0.5000, 0.2500, 0.0000])
+    tensor([1.0000, 0.5000, 0.2500, 0.0000], dtype=torch.float64)
     """
     check_exploration(variant=variant)
-    bonus = count.clamp(min=1).to(torch.float32).rsqrt()
+    bonus = count.clamp(min=1).to(torch.float64).rsqrt()
     answered = count >= 0 if scored is None else (count >= 0) & scored
     if variant == "mean":
         bonus = bonus - group_mean(bonus, group, keep=answered)

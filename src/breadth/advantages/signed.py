@@ -49,7 +49,7 @@ def signed_weight(
     present = ~torch.isnan(reward)
     scored = present if scored is None else present & scored
     values = wide(reward.detach())
-    weight = torch.where(correct, positive, -negative).to(values.dtype)
+    weight = torch.where(correct, positive, 0.0 - negative).to(values.dtype)
     return weight.masked_fill(~scored, 0.0)
 
 

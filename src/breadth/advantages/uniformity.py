@@ -87,7 +87,7 @@ def shape_by_uniformity(
     right = correct if scored is None else correct & scored
     n_right = group_count(group, keep=right)
     mass = group_sum(values, group, keep=right)
-    share = (1 - tau) / n_right.clamp(min=1) + tau * inverse_share(likely, group, keep=right).to(values.dtype)
+    share = (1 - tau) / n_right.clamp(min=1).to(values.dtype) + tau * inverse_share(likely, group, keep=right).to(values.dtype)
     return torch.where(right & (n_right >= 2) & (mass > 0), mass * share, values)
 
 

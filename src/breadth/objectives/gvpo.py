@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from breadth.losses.implicit import group_loss, group_means
@@ -12,16 +14,22 @@ from breadth.objectives.squares import CENTRED, centred_squares, check_weight, r
 REFERENCES = ("prior", "old")
 
 
-def squares_to_old(seq_logp: Tensor, reward: Tensor, group: Tensor, *, seq_logp_old: Tensor, **more: Tensor) -> Tensor:
-    """Return :func:`breadth.losses.implicit.group_loss` with the sampling policy as reference, (N,).
+def squares_to_sampler(current: Tensor, reward: Tensor, group: Tensor, *, seq_logp: Tensor, **more: Any) -> Tensor:
+    """Return :func:`breadth.losses.implicit.group_loss`, (N,), with the sampling policy's ``seq_logp`` as reference.
 
     Source: GVPO, arXiv 2504.19599, released code. Departures: none.
     """
-    return group_loss(seq_logp, reward, group, seq_logp_ref=seq_logp_old, **more)
+    return group_loss(current, reward, group, seq_logp_ref=seq_logp, **more)
 
 
-def _loss_to_old(seq_logp: Tensor, reward: Tensor, group: Tensor, *, seq_logp_sampled: Tensor, **more: Tensor) -> Tensor:
-    return group_loss(seq_logp, reward, group, seq_logp_ref=seq_logp_sampled, **more)
+def means_to_sampler(
+    current: Tensor, reward: Tensor, group: Tensor, *, seq_logp: Tensor, **more: Any
+) -> dict[str, Tensor]:
+    """Return :func:`breadth.losses.implicit.group_means` with the sampling policy's ``seq_logp`` as reference.
+
+    Source: none, arithmetic. Departures: none.
+    """
+    return group_means(current, reward, group, seq_logp_ref=seq_logp, **more)
 
 
 def gvpo(*, beta: float = 0.1, reference: str = "prior") -> Objective:
@@ -54,17 +62,24 @@ def gvpo(*, beta: float = 0.1, reference: str = "prior") -> Objective:
     if reference not in REFERENCES:
         raise ValueError(f"reference: expected one of {', '.join(REFERENCES)}, got {reference!r}")
     loss_piece, coupled = centred_squares(beta, beta)
+    if reference == "old":
+        weights = {"a": beta, "b": beta}
+        needs = ("reward", "group", "seq_logp")
+        loss_piece = Piece("loss", squares_to_sampler, weights, needs, loss_piece.takes, report_surprisal)
+        coupled = Piece("coupling", means_to_sampler, weights, ("seq_logp",), ("scored",), gives=coupled.gives)
+    kept = CENTRED if reference == "prior" else (*CENTRED, "all_equal_zero")
     return Objective(
         name="gvpo",
         title="GVPO",
         family="group",
         settings={"beta": beta, "reference": reference},
         baseline=centre_piece(),
-        shape_advantages=(reference_piece(beta),),
+        # on its own samples the policy's log-ratio to itself is 0: no term is left in the advantage
+        shape_advantages=(reference_piece(beta),) if reference == "prior" else (),
         loss_piece=loss_piece,
         coupled=coupled,
         aggregation=Aggregation("group_mean"),
-        invariants=CENTRED,
+        invariants=kept,
         source="arXiv 2504.19599, eq. 9",
         departures=("the reference is the prior by default, the released code's is the sampling policy",),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from breadth.rewards.diversity import diversity_factor, map_quality
 
 Streams = Mapping[str, Any]
 Settings = Mapping[str, Any]
+
+#: |correlation| of the entropy term with length from which on it counts as a bonus for length
+LENGTH_R_LIMIT = 0.9
 
 
 def centre_piece() -> Piece:
@@ -97,5 +101,14 @@ def report_entropy(before: Tensor, after: Tensor, streams: Streams, settings: Se
     if "length" in streams and int(took_part.sum()) > 2:
         pair = torch.stack([term[took_part], streams["length"][took_part].to(term.dtype)])  # (2, M)
         if bool((pair.std(dim=1) > 0).all()):
-            stats["entropy_term_length_r"] = float(torch.corrcoef(pair)[0, 1])
+            r = float(torch.corrcoef(pair)[0, 1])
+            stats["entropy_term_length_r"] = r
+            stats["entropy_term_follows_length"] = float(abs(r) > LENGTH_R_LIMIT)
+            if abs(r) > LENGTH_R_LIMIT and settings["length_norm"] == "none":
+                # no number in the text: the same text is shown once, not at every step
+                warnings.warn(
+                    f"the entropy term follows length (|r| > {LENGTH_R_LIMIT}, see entropy_term_length_r): it is in effect a "
+                    'bonus for longer or shorter answers; use length_norm="per_token"',
+                    stacklevel=2,
+                )
     return stats

@@ -20,7 +20,10 @@ SEQUENCE_STREAMS = {
     "correct": "(N,) bool; the answer counts as correct, for example reward >= the task's `correct_at`",
     "kind": "(N,) int64; class label inside the group, for example the canonical key of the answer, numbered",
     "key": "(N,); a label of the answer that is stable across steps (canonical form, scaffold)",
+    "bucket_key": "(N,); a coarser label than `key`, stable across steps (Murcko scaffold); None = no label",
     "prompt_id": "(N,) int64; a label of the prompt that is stable across steps",
+    "count": "(N,) int64; earlier visits of (prompt, key), -1 without a key; from the objective's memory",
+    "bucket_count": "(N,) int64; place of the rollout in its bucket, 0 = outside; from the objective's memory",
     "seq_logp": "(N,) float, nats; sum of `logp_old` over `mask` (or give `logp_old` and `mask`)",
     "seq_logp_ref": "(N,) float, nats; the same under the reference policy (or give `logp_ref` and `mask`)",
     "length": "(N,) int64; completion tokens (or give `mask`)",
@@ -40,6 +43,8 @@ TOKEN_STREAMS = {
     "logp_ref": "(N, T) float, nats; the same under the reference policy",
     "entropy": "(N, T) float, nats; entropy of the next-token distribution",
     "mask": "(N, T) bool, True = a completion token",
+    "prediction_error": "(N, T) float; how badly a forward model predicted the next features, half a squared distance",
+    "in_top_k": "(N, T) bool; the sampled token was among the policy's k likeliest",
     "advantage": "(N,) or (N, T) float; from `objective.advantage(...)`",
     "token_keep": "(N, T) bool; tokens that keep their gradient, from `objective.coupling(...)`",
     "token_penalised": "(N, T) bool; tokens under a penalty, from `objective.coupling(...)`",
@@ -49,7 +54,7 @@ BATCH_STREAMS = {"seed": "int; decides random choices among tokens, the same see
 STREAMS = {**SEQUENCE_STREAMS, **TOKEN_STREAMS, **BATCH_STREAMS}
 
 _BOOLEAN = {"scored", "parsable", "correct"}
-_INTEGER = {"group", "kind", "prompt_id", "length", "group_size"}
+_INTEGER = {"group", "kind", "prompt_id", "length", "group_size", "count", "bucket_count"}
 #: absent stream -> the token streams from which it follows
 _DERIVED = {"seq_logp": ("logp_old", "mask"), "seq_logp_ref": ("logp_ref", "mask"), "length": ("mask",)}
 
