@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from breadth.objectives.catalogue_lines import LINES
+
 if TYPE_CHECKING:
     from breadth.objectives.composition import Objective
     from breadth.tasks.protocol import Task
@@ -153,6 +155,12 @@ _OBJECTIVES = (
     ),
 )  # fmt: skip
 
+# the implicit-reward family, token weights, selection and supervised losses stand in a file of their own
+_MORE_OBJECTIVES = tuple(
+    _objective(line.name, line.title, line.summary, line.source, line.needs, line.invariants, family=line.family)
+    for line in LINES
+)
+
 _TASKS = (
     Entry("task", "circle", "Circle construction", "breadth.tasks.graphs:CircleTask",
           "write one simple cycle over exactly N distinct vertices", "Nagarajan et al. 2025, arXiv 2504.15266"),
@@ -203,7 +211,7 @@ _LAWS = (
     _law("logistic", "y = b1/(1 + exp(b2 − b3·x))", "rises between two plateaus", "NIST StRD Rat42"),
 )  # fmt: skip
 
-_BUILT_IN = (*_OBJECTIVES, *_TASKS, *_METRICS, *_LAWS)
+_BUILT_IN = (*_OBJECTIVES, *_MORE_OBJECTIVES, *_TASKS, *_METRICS, *_LAWS)
 
 
 def entries(kind: str) -> dict[str, Entry]:

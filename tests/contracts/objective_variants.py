@@ -8,8 +8,10 @@ import breadth
 from breadth import catalogue
 from breadth.objectives.remembering import RememberingObjective
 
+_WITH_ADVANTAGES = [name for name, entry in catalogue.entries("objective").items() if entry.family in ("policy", "group")]
+
 VARIANTS = {
-    **{name: (name, {}) for name in catalogue.entries("objective")},
+    **{name: (name, {}) for name in _WITH_ADVANTAGES},
     "reinforce-none": ("reinforce", {"baseline": "none"}),
     "grpo-kl": ("grpo", {"beta": 0.1, "aggregation": "token_mean", "deviation": "population", "eps": 0.0}),
     "dr_grpo-constant": ("dr_grpo", {"max_tokens": 9}),
@@ -39,6 +41,17 @@ VARIANTS = {
     "ucpo-sequence": ("ucpo", {"tau": 1.0, "level": "sequence"}),
     "ucb-mean": ("ucb", {"variant": "mean", "weight": 0.5}),
     "ucb-plain": ("ucb", {"variant": "plain"}),
+    "dapo-overlong": ("dapo", {"max_tokens": 6, "buffer": 4, "dual_clip": 3.0}),
+    "gspo-loose": ("gspo", {"clip_low": 0.2, "clip_high": 0.3}),
+    "cispo-tight": ("cispo", {"clip_low": 0.1, "clip_high": 0.1}),
+    "forking_tokens-half": ("forking_tokens", {"share": 0.5}),
+    "clip_cov-many": ("clip_cov", {"share": 0.3, "cov_low": -1.0, "cov_high": 9.0}),
+    "kl_cov-many": ("kl_cov", {"share": 0.3, "penalty": 0.5}),
+    "gvpo-old": ("gvpo", {"reference": "old"}),
+    "qempo_squares-large": ("qempo_squares", {"inv_lambda": 0.3}),
+    "flowrl-clipped": ("flowrl", {"clip_weight": True, "scale": 2.0}),
+    "trajectory_balance-learned": ("trajectory_balance", {"log_z": "learned", "beta": 0.5}),
+    "ahc-group": ("ahc", {"within": "group", "share": 0.4, "sigma": 5.0}),
     "batch_exploration-wrong": ("batch_exploration", {"penalise": "wrong", "weight": 1.0}),
 }
 
@@ -47,8 +60,8 @@ def make(variant: str):
     name, settings = VARIANTS[variant]
     objective = breadth.objective(name, **settings)
     if isinstance(objective, RememberingObjective):  # a memory that has seen nothing shows nothing
-        past = batch(5)
-        objective.observe(**{name: past[name] for name in SEQUENCE})
+        for past in (batch(5), batch(6), batch(7)):
+            objective.observe(**{name: past[name] for name in SEQUENCE})
     return objective
 
 
@@ -74,7 +87,7 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
         "correct": reward[order] > 0.5,
         "kind": kind[order],
         "distance": (points[:, None] - points[None]).norm(dim=-1),
-        "prompt_id": torch.where(label == 12, 7, label)[order],  # two groups of one prompt
+        "prompt_id": label.clamp(min=0, max=7)[order],  # several groups share a prompt
         "key": kind[order],  # any label does; labels that are text are tested with the memories
         "bucket_key": kind[order] // 2,
         "reward_vector": torch.rand(n, 3, generator=extra, dtype=torch.float64),
@@ -85,12 +98,14 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
         "logp_ref": logp_old - 0.5 * nudge.flip(0),
         "entropy": torch.rand(n, t, generator=generator, dtype=torch.float64),
         "mask": mask,
+        "log_z": ((label % 5).double() - 1.5)[order],
+        "seed": 11,
     }
 
 
 SEQUENCE = (
     *("group", "reward", "correct", "kind", "distance", "logp_old", "logp_ref", "mask"),
-    *("prompt_id", "key", "bucket_key", "reward_vector", "prediction_error", "in_top_k"),
+    *("prompt_id", "key", "bucket_key", "reward_vector", "prediction_error", "in_top_k", "log_z"),
 )
 
 
@@ -99,7 +114,13 @@ def advantage(objective, streams: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def select(streams: dict[str, torch.Tensor], rows: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {name: value[rows][:, rows] if name == "distance" else value[rows] for name, value in streams.items()}
+    return {name: _rows(name, value, rows) for name, value in streams.items()}
+
+
+def _rows(name, value, rows):
+    if name == "seed":
+        return value
+    return value[rows][:, rows] if name == "distance" else value[rows]
 
 
 def loss(objective, streams: dict[str, torch.Tensor], **more):

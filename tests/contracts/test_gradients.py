@@ -31,7 +31,7 @@ def test_micro_batches_sum_to_the_whole(variant):
 
     names = ("mask", "group", "reward")
     denominator = objective.denominator(**{name: streams[name] for name in names})
-    given |= objective.coupling(**{name: value for name, value in streams.items() if name != "distance"})
+    given |= objective.coupling(**{name: value for name, value in streams.items() if name != "distance"}, **given)
     parts = torch.randperm(20, generator=torch.Generator().manual_seed(3)).split([3, 9, 1, 7])  # groups are broken up
     values = [
         loss(objective, select(streams, rows), denominator=denominator, **{k: v[rows] for k, v in given.items()}).value

@@ -38,12 +38,17 @@ def shape_by_uniformity(
     length: Tensor | None = None,
     scored: Tensor | None = None,
     tau: float = 0.2,
+    power: float = 1.0,
     level: str = "per_token",
 ) -> Tensor:
-    """Return advantages in which the correct members share their sum M as M·[(1 − τ)/n_c + τ·(1/q_i)/Σ_j(1/q_j)], (N,).
+    """Return advantages in which the correct members share their sum M as M·[(1 − τ)/n_c + τ·w_i/Σ_j w_j], (N,), detached.
 
-    q is the softmax of the correct members' (mean token) log-probabilities. Only groups with at least two correct
-    members and M > 0 change; the sum of a group never does.
+    w = q^−power, q the softmax of the correct members' (mean token) log-probabilities. Only groups with at least two
+    correct members and M > 0 change; the sum of a group never does.
+
+    What that reaches: for a softmax over answers the expected step of a correct answer's logit is π·A, so with advantages
+    that sum to 0, τ = 1 and power 1 lift all correct answers alike. Their proportions stay what they were; it takes
+    power > 1 to make them equal.
 
     Parameters
     ----------
@@ -58,9 +63,11 @@ def shape_by_uniformity(
     scored : (N,) bool, optional
     tau : float
         τ in [0, 1].
+    power : float
+        > 0; 1 in the code.
     level : str
-        ``per_token``: mean token log-probability (the code). ``sequence``: whole sequences, for which the fixed point is
-        uniform on the correct answers; the inverse probabilities are then steep, one answer may take τ·M.
+        ``per_token``: mean token log-probability (the code). ``sequence``: whole sequences; the weights are then steep,
+        one long answer may take τ·M.
 
     Raises
     ------
@@ -68,7 +75,8 @@ def shape_by_uniformity(
         Unknown level, ``tau`` out of range, ``length`` absent where it is needed.
 
     Source: Lochab, Li and Zhang 2026 (UCPO), arXiv 2605.00365, the code's redistribution. Departures: (1) rewards that
-    are not binary keep the sum of their advantages, the code assumes one common value; (2) ``level="sequence"``.
+    are not binary keep the sum of their advantages, the code assumes one common value; (2) ``level="sequence"`` and
+    ``power`` are ours.
 
     Examples
     --------
@@ -77,7 +85,7 @@ def shape_by_uniformity(
     ...     correct=torch.tensor([True, True, False]), seq_logp=torch.tensor([0.75, 0.25, 0.5]).log())
     tensor([ 0.3750,  0.6250, -1.0000])
     """
-    check_uniformity(tau=tau, level=level)
+    check_uniformity(tau=tau, power=power, level=level)
     values = wide(values.detach())
     likely = wide(seq_logp.detach())
     if level == "per_token":
@@ -87,12 +95,15 @@ def shape_by_uniformity(
     right = correct if scored is None else correct & scored
     n_right = group_count(group, keep=right)
     mass = group_sum(values, group, keep=right)
-    share = (1 - tau) / n_right.clamp(min=1).to(values.dtype) + tau * inverse_share(likely, group, keep=right).to(values.dtype)
+    rare = inverse_share(power * likely, group, keep=right).to(values.dtype)
+    share = (1 - tau) / n_right.clamp(min=1).to(values.dtype) + tau * rare
     return torch.where(right & (n_right >= 2) & (mass > 0), mass * share, values)
 
 
-def check_uniformity(*, tau: float, level: str) -> None:
-    """Raise ValueError for a level that nobody knows or a τ out of range."""
+def check_uniformity(*, tau: float, power: float, level: str) -> None:
+    """Raise ValueError for a level that nobody knows or a number out of range."""
+    if not power > 0:
+        raise ValueError(f"power: expected a number > 0, got {power}")
     if level not in LEVELS:
         raise ValueError(f"level: expected one of {', '.join(LEVELS)}, got {level!r}")
     if not 0 <= tau <= 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from breadth.experiments.table import headline_quality
+
 
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """Return the verdict in words: the frontier at the highest quality that tells, then the laws.
@@ -24,7 +26,8 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     title = objectives[baseline]["title"]
-    rate = objectives[baseline]["settings"]["train"]["learning_rate"]
+    rates = {entry["settings"]["train"]["learning_rate"] for entry in objectives.values()}
+    tuned = f"at learning rate {rates.pop():g}" if len(rates) == 1 else "each at its own learning rate"
     where = "At the end of the runs" if at is None else f"At R ≥ {at:g}"
     groups: dict[str, list[str]] = {}
     for c in rows:
@@ -41,17 +44,14 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
     }
     said = "; ".join(f"{listed(groups[v])} {words[v]}" for v in words if v in groups)
     n = max(c["n_seeds"] for c in rows)
-    return f"{where}, against {title} and at learning rate {rate:g} ({n} paired seeds): {said}."
+    return f"{where}, against {title} and {tuned} ({n} paired seeds): {said}."
 
 
 def _telling_quality(summary: Mapping[str, Any]) -> float | None:
-    """Return the highest quality at which most comparisons have a value; None means the end of the runs."""
-    best: tuple[int, float] | None = None
-    for q in {c["quality"] for c in summary["comparisons"] if c["quality"] is not None}:
-        known = sum(c["value"] is not None for c in summary["comparisons"] if c["quality"] == q)
-        if known and (best is None or (known, q) > best):
-            best = (known, q)
-    return None if best is None else best[1]
+    """Return the quality of the short table where a comparison can be read at it; None means the end of the runs."""
+    at = headline_quality(summary)
+    known = any(c["value"] is not None for c in summary["comparisons"] if c["quality"] is not None and round(c["quality"], 6) == at)
+    return next((c["quality"] for c in summary["comparisons"] if known and c["quality"] is not None and round(c["quality"], 6) == at), None)
 
 
 def _law_words(summary: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ def token_covariance(logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     TypeError, ValueError
         A mask that is not boolean, shapes that differ.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, eq. 10. Departures: none.
+    Source: Cui et al. 2025, arXiv 2505.22617, the covariance of section 4. Departures: none.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def choose_clip_cov(
     TypeError, ValueError
         Numbers out of range, a mask that is not boolean, shapes that differ.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, section 4.2 (Clip-Cov), numbers of the released code. Departures: chosen
+    Source: Cui et al. 2025, arXiv 2505.22617, Clip-Cov, numbers of the released code. Departures: chosen
     in the whole batch; the released code takes at least one token in each *micro-batch*.
 
     Examples
@@ -112,7 +112,7 @@ def keep_weight(logp_old: Tensor, advantage: Tensor, mask: Tensor, *, token_keep
     ValueError
         Shapes that differ.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, eq. 13. Departures: none.
+    Source: Cui et al. 2025, arXiv 2505.22617, Clip-Cov. Departures: none.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def choose_kl_cov(
     TypeError, ValueError
         ``share`` out of range, a mask that is not boolean, shapes that differ.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, section 4.2 (KL-Cov). Departures: chosen in the whole batch.
+    Source: Cui et al. 2025, arXiv 2505.22617, KL-Cov. Departures: chosen in the whole batch.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def kl_cov_loss(
     TypeError, ValueError
         A negative penalty, a mask that is not boolean, shapes that differ.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, eq. 14. Departures: |log ρ| as in the released code, for the KL term.
+    Source: Cui et al. 2025, arXiv 2505.22617, KL-Cov. Departures: |log ρ| as in the released code, for the KL term.
 
     Examples
     --------

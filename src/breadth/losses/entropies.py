@@ -39,7 +39,7 @@ def entropy_quantile(
     TypeError
         A mask that is not boolean.
 
-    Source: Wang et al. 2025, arXiv 2506.01939, eq. 5 and 6. Departures: the threshold is the batch's, the authors' is
+    Source: Wang et al. 2025, arXiv 2506.01939, forking tokens. Departures: the threshold is the batch's, the authors' is
     each micro-batch's. Without a kept token it is +inf.
 
     Examples
@@ -87,7 +87,7 @@ def forking_weight(
     TypeError, ValueError
         A mask that is not boolean, shapes that differ.
 
-    Source: Wang et al. 2025, arXiv 2506.01939, eq. 5. Departures: none.
+    Source: Wang et al. 2025, arXiv 2506.01939, forking tokens. Departures: none.
 
     Examples
     --------

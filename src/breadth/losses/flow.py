@@ -47,7 +47,7 @@ def flow_square(
     ValueError
         ``scale`` is not positive, or ``log_z`` has another shape than ``seq_logp``.
 
-    Source: Malkin et al. 2022, arXiv 2201.13259, eq. 14 (trajectory balance); Zhu et al. 2025 (FlowRL), arXiv
+    Source: Malkin et al. 2022, arXiv 2201.13259 (trajectory balance); Zhu et al. 2025 (FlowRL), arXiv
     2509.15207. Departures: none.
 
     Examples

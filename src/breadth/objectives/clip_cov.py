@@ -39,7 +39,7 @@ def clip_cov(
     ValueError
         Numbers out of range.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, eq. 13, numbers of the released code. Departures: (1) the draw is among
+    Source: Cui et al. 2025, arXiv 2505.22617, Clip-Cov, numbers of the released code. Departures: (1) the draw is among
     the tokens of the whole batch, the released code takes at least one in each micro-batch; (2) it follows the stream
     ``seed``; (3) eps is added to the deviation.
 
@@ -63,7 +63,7 @@ def clip_cov(
         loss_piece=clip_piece(clip_low, clip_high),
         aggregation=Aggregation(aggregation),
         invariants=EVERYTHING,
-        source="Cui et al. 2025, arXiv 2505.22617, eq. 13",
+        source="Cui et al. 2025, arXiv 2505.22617, Clip-Cov",
         departures=(
             "the draw is among the tokens of the whole batch",
             "the draw follows the stream seed",

@@ -22,7 +22,7 @@ def cpo(*, beta: float = 0.1, alpha: float = 1.0, label_smoothing: float = 0.0) 
     ValueError
         Numbers out of range.
 
-    Source: Xu et al. 2024, arXiv 2401.08417, eq. 3 to 5. Departures: none; TRL takes the mean over tokens for the last
+    Source: Xu et al. 2024, arXiv 2401.08417, eq. 3. Departures: none; TRL takes the mean over tokens for the last
     term, the paper the sum.
 
     Examples
@@ -33,7 +33,7 @@ def cpo(*, beta: float = 0.1, alpha: float = 1.0, label_smoothing: float = 0.0) 
     return pair_objective(
         name="cpo",
         title="CPO",
-        source="Xu et al. 2024, arXiv 2401.08417, eq. 3 to 5",
+        source="Xu et al. 2024, arXiv 2401.08417, eq. 3",
         settings={"beta": beta, "alpha": alpha, "label_smoothing": label_smoothing},
         a=beta,
         b=0.0,

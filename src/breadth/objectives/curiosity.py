@@ -12,9 +12,7 @@ from breadth.objectives.pieces import centre_piece, clip_piece, reference_piece
 from breadth.rewards.curiosity import check_eta, shape_by_curiosity
 
 
-def curiosity(
-    *, eta: float = 0.04, beta: float = 0.1, clip_low: float = 0.2, clip_high: float = 0.2
-) -> Objective:
+def curiosity(*, eta: float = 0.04, beta: float = 0.1, clip_low: float = 0.2, clip_high: float = 0.2) -> Objective:
     """Return r'_i = r_i + η·Σ_t whitened prediction error of tokens that were not the first choice; then r' − mean r'.
 
     Parameters
@@ -51,9 +49,7 @@ def curiosity(
         title="Curiosity reward (CD-RLHF)",
         family="policy",
         settings={"eta": eta, "beta": beta, "clip_low": clip_low, "clip_high": clip_high},
-        shape_rewards=(
-            Piece("A1", shape_by_curiosity, {"eta": eta}, needs, ("scored",), report=report_curiosity),
-        ),
+        shape_rewards=(Piece("A1", shape_by_curiosity, {"eta": eta}, needs, ("scored",), report=report_curiosity),),
         baseline=centre_piece(),
         shape_advantages=(reference,) if beta else (),
         loss_piece=clip_piece(clip_low, clip_high),

@@ -121,7 +121,7 @@ def flowrl(
     ValueError
         Numbers out of range.
 
-    Source: Zhu et al. 2025, arXiv 2509.15207, eq. 6 to 8. Departures: (1) eps is added to the deviation; (2) the
+    Source: Zhu et al. 2025, arXiv 2509.15207, length-normalised trajectory balance. Departures: (1) eps is added to the deviation; (2) the
     network behind log Z (an MLP on the prompt's mean hidden state) belongs to the trainer.
 
     Examples
@@ -150,6 +150,6 @@ def flowrl(
         coupled=Piece("coupling", normalise_rewards, {"eps": eps}, (), ("scored",), gives=("normalised_reward",)),
         aggregation=Aggregation("seq_mean"),
         invariants=("shift_blind", "order_blind", "group_local"),
-        source="Zhu et al. 2025, arXiv 2509.15207, eq. 6 to 8",
+        source="Zhu et al. 2025, arXiv 2509.15207, length-normalised trajectory balance",
         departures=("eps is added to the deviation", "the network behind log Z belongs to the trainer"),
     )

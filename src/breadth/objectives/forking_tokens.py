@@ -24,7 +24,7 @@ def forking_tokens(
     Parameters
     ----------
     share : float
-        0.2 (section 5.1).
+        0.2, the paper's "20 %".
     deviation, eps, clip_low, clip_high, aggregation
         As in ``dapo``.
 
@@ -33,7 +33,7 @@ def forking_tokens(
     ValueError
         Numbers out of range.
 
-    Source: Wang et al. 2025, arXiv 2506.01939, eq. 5 and 6. Departures: (1) the threshold is the whole batch's, not
+    Source: Wang et al. 2025, arXiv 2506.01939, policy gradient on forking tokens. Departures: (1) the threshold is the whole batch's, not
     each micro-batch's; (2) eps is added to the deviation.
 
     Examples
@@ -60,6 +60,6 @@ def forking_tokens(
         loss_piece=clip_piece(clip_low, clip_high),
         aggregation=Aggregation(aggregation),
         invariants=EVERYTHING,
-        source="Wang et al. 2025, arXiv 2506.01939, eq. 5 and 6",
+        source="Wang et al. 2025, arXiv 2506.01939, policy gradient on forking tokens",
         departures=("the threshold is the whole batch's, not each micro-batch's", "eps is added to the deviation"),
     )

@@ -66,7 +66,7 @@ def gem(*, beta: float = 0.7, weight: str = "uniform", slope: float = 0.01) -> S
     ValueError
         Unknown weight, or ``beta`` out of range.
 
-    Source: Li et al. 2025, arXiv 2408.16673, eq. 5. Departures: none.
+    Source: Li et al. 2025, arXiv 2408.16673, loss of the released code. Departures: none.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def gem(*, beta: float = 0.7, weight: str = "uniform", slope: float = 0.01) -> S
         title="GEM",
         family="sft",
         piece=Piece("loss", gem_loss, numbers, ("logits", "labels", "mask")),
-        source="Li et al. 2025, arXiv 2408.16673, eq. 5",
+        source="Li et al. 2025, arXiv 2408.16673, loss of the released code",
         needs=("logits", "labels", "mask"),
         streams=SFT_STREAMS,
         invariants=("order_blind", "shift_blind", "token_blind"),

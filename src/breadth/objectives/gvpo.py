@@ -48,7 +48,7 @@ def gvpo(*, beta: float = 0.1, reference: str = "prior") -> Objective:
     ValueError
         ``beta`` is not positive, or an unknown reference.
 
-    Source: arXiv 2504.19599, eq. 9 and Algorithm 1. Departures: (1) the reference is the prior by default.
+    Source: arXiv 2504.19599, group-centred squares (Algorithm 1). Departures: (1) the reference is the prior by default.
 
     Examples
     --------
@@ -80,6 +80,6 @@ def gvpo(*, beta: float = 0.1, reference: str = "prior") -> Objective:
         coupled=coupled,
         aggregation=Aggregation("group_mean"),
         invariants=kept,
-        source="arXiv 2504.19599, eq. 9",
+        source="arXiv 2504.19599, group-centred squares",
         departures=("the reference is the prior by default, the released code's is the sampling policy",),
     )

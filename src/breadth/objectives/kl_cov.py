@@ -32,7 +32,7 @@ def kl_cov(
     ValueError
         Numbers out of range.
 
-    Source: Cui et al. 2025, arXiv 2505.22617, eq. 14, numbers of the released code. Departures: (1) chosen among the
+    Source: Cui et al. 2025, arXiv 2505.22617, KL-Cov, numbers of the released code. Departures: (1) chosen among the
     tokens of the whole batch; (2) eps is added to the deviation.
 
     Examples
@@ -53,7 +53,7 @@ def kl_cov(
         loss_piece=Piece("loss", kl_cov_loss, {"penalty": penalty}, ("token_penalised",)),
         aggregation=Aggregation(aggregation),
         invariants=EVERYTHING,
-        source="Cui et al. 2025, arXiv 2505.22617, eq. 14",
+        source="Cui et al. 2025, arXiv 2505.22617, KL-Cov",
         departures=("chosen among the tokens of the whole batch", "eps is added to the deviation"),
         recommended={"inner_epochs": 1, "minibatches": 4},
     )

@@ -60,7 +60,7 @@ def trajectory_balance(*, beta: float = 0.05, log_z: str = "batch") -> Objective
     ValueError
         ``beta`` is not positive, or an unknown kind of log Z.
 
-    Source: Malkin et al. 2022, arXiv 2201.13259, eq. 14; with VarGrad for language models: Bartoldson et al. 2025
+    Source: Malkin et al. 2022, arXiv 2201.13259, trajectory balance; with VarGrad for language models: Bartoldson et al. 2025
     (TBA), arXiv 2503.18929. Departures: (1) no replay buffer and no asynchrony; (2) divided by G − 1, not G.
 
     Examples
@@ -98,6 +98,6 @@ def trajectory_balance(*, beta: float = 0.05, log_z: str = "batch") -> Objective
         coupled=coupled,
         aggregation=Aggregation("group_mean" if log_z == "batch" else "seq_mean"),
         invariants=CENTRED if log_z == "batch" else ("order_blind", "group_local"),
-        source="Malkin et al. 2022, arXiv 2201.13259, eq. 14; Bartoldson et al. 2025, arXiv 2503.18929",
+        source="Malkin et al. 2022, arXiv 2201.13259, trajectory balance; Bartoldson et al. 2025, arXiv 2503.18929",
         departures=("no replay buffer and no asynchrony", "divided by G − 1, not G"),
     )

@@ -62,9 +62,7 @@ def ucb(
         family="policy",
         settings={**shaping, "clip_low": clip_low, "clip_high": clip_high},
         baseline=Piece("A2", standardise, {"ddof": 1, "eps": 1e-4}, takes=("scored",)),
-        shape_advantages=(
-            Piece("A3", shape_by_visits, shaping, takes=("scored", "count"), report=report_visits),
-        ),
+        shape_advantages=(Piece("A3", shape_by_visits, shaping, takes=("scored", "count"), report=report_visits),),
         loss_piece=clip_piece(clip_low, clip_high),
         aggregation=Aggregation("token_mean"),
         invariants=("shift_blind", "order_blind", "group_local", *centred),

@@ -14,14 +14,16 @@ from breadth.objectives.pieces import clip_piece
 
 
 def ucpo(
-    *, tau: float = 0.2, level: str = "per_token", clip_low: float = 0.2, clip_high: float = 0.2
+    *, tau: float = 0.2, power: float = 1.0, level: str = "per_token", clip_low: float = 0.2, clip_high: float = 0.2
 ) -> Objective:
-    """Return UCPO: A_i = M·[(1 − τ)/n_c + τ·(1/q_i)/Σ(1/q)] for correct rollouts, M their GRPO sum; GRPO's for wrong ones.
+    """Return UCPO: A_i = M·[(1 − τ)/n_c + τ·w_i/Σw], w = 1/q^power, for correct rollouts, M their GRPO sum.
 
     Parameters
     ----------
     tau : float
         τ in [0, 1], 0.2 in the code.
+    power : float
+        Of the inverse probabilities; 1 in the code. Proportions among correct answers even out only above 1.
     level : str
         ``per_token`` (the code: q from mean token log-probabilities) or ``sequence``.
     clip_low, clip_high : float
@@ -33,7 +35,7 @@ def ucpo(
         Unknown level or a number out of range.
 
     Source: Lochab, Li and Zhang 2026, arXiv 2605.00365, the code's redistribution. Departures: (1) rewards that are not
-    binary keep the sum of their advantages; (2) ``level="sequence"`` is ours.
+    binary keep the sum of their advantages; (2) ``level="sequence"`` and ``power`` are ours.
 
     Examples
     --------
@@ -43,8 +45,8 @@ def ucpo(
     ...     length=torch.tensor([1, 1, 1]))
     tensor([ 0.2886,  0.8659, -1.1545])
     """
-    check_uniformity(tau=tau, level=level)
-    shaping = {"tau": tau, "level": level}
+    check_uniformity(tau=tau, power=power, level=level)
+    shaping = {"tau": tau, "power": power, "level": level}
     needs = ("correct", "seq_logp", *(("length",) if level == "per_token" else ()))
     return Objective(
         name="ucpo",
@@ -57,7 +59,10 @@ def ucpo(
         aggregation=Aggregation("token_mean"),
         invariants=("shift_blind", "order_blind", "group_of_one_zero", "all_equal_zero", "zero_sum", "group_local"),
         source="Lochab, Li and Zhang 2026, arXiv 2605.00365, redistribution",
-        departures=("rewards that are not binary keep the sum of their advantages", 'level="sequence" is ours'),
+        departures=(
+            "rewards that are not binary keep the sum of their advantages",
+            'level="sequence" and power are ours',
+        ),
     )
 
 

@@ -40,9 +40,7 @@ def w_reinforce(*, positive: float = 0.1, clip_low: float = 0.2, clip_high: floa
     return signed_objective("w_reinforce", "W-REINFORCE", positive, 1.0, settings)
 
 
-def signed_objective(
-    name: str, title: str, positive: float, negative: float, settings: Mapping[str, Any]
-) -> Objective:
+def signed_objective(name: str, title: str, positive: float, negative: float, settings: Mapping[str, Any]) -> Objective:
     """Return the objective with these two weights; ``settings`` are the caller's, with ``clip_low`` and ``clip_high``."""
     check_weights(positive, negative)
     weights = {"positive": positive, "negative": negative}

@@ -44,9 +44,7 @@ def dirichlet_weights(n_rewards: int, *, n_weights: int = 64, alpha: float = 1.0
     return torch.from_numpy(draws)
 
 
-def set_contribution(
-    reward_vector: Tensor, group: Tensor, *, weights: Tensor, scored: Tensor | None = None
-) -> Tensor:
+def set_contribution(reward_vector: Tensor, group: Tensor, *, weights: Tensor, scored: Tensor | None = None) -> Tensor:
     """Return V(S) − V(S without i) for each member i of its group S, (N,); V(S) = mean over w of max over S of w·r.
 
     Only the best member under a weighting w contributes to it, by its lead over the second. Two equal best members

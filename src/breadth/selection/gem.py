@@ -45,7 +45,7 @@ def gem_loss(
     TypeError, ValueError
         A mask that is not boolean, shapes that differ, an unknown weight, ``beta`` out of range.
 
-    Source: Li et al. 2025 (GEM), arXiv 2408.16673, eq. 5 and Algorithm 1; weights of the released code. Departures:
+    Source: Li et al. 2025 (GEM), arXiv 2408.16673, loss and weights of the released code. Departures:
     none.
 
     Examples
