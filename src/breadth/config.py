@@ -166,6 +166,14 @@ class RunSettings(Common):
         return self.label or self.objective.kind
 
 
+class TuneSettings(Settings):
+    """The same small search for every objective, on seeds of its own: runs that the results never use."""
+
+    learning_rates: tuple[Rate, ...] = Field(min_length=2)
+    seeds: tuple[int, ...] = (1000, 1001)
+    at_quality: float = Field(0.95, description="the choice: highest mean D at this quality on the frontier; where no rate reaches it, highest R")
+
+
 class StudyHead(Settings):
     """What is compared in a study."""
 
@@ -176,6 +184,7 @@ class StudyHead(Settings):
     margin: Rate = Field(0.02, description="δ of the equivalence test, in units of D")
     n_boot: Positive = 1000
     workers: Positive | None = Field(None, description="runs in parallel; default: the number of cores")
+    tune: TuneSettings | None = Field(None, description="a search over learning rates before the study, see below")
 
 
 class ObjectiveEntry(BaseModel):
@@ -197,10 +206,10 @@ class StudySettings(Common):
     study: StudyHead = StudyHead()
     objectives: dict[str, ObjectiveEntry] = Field(min_length=1)
 
-    def run_settings(self, label: str, seed: int) -> RunSettings:
-        """Return the settings of one run of this study."""
+    def run_settings(self, label: str, seed: int, **changes: Any) -> RunSettings:
+        """Return the settings of one run of this study; ``changes`` replace settings of ``[train]``."""
         entry = self.objectives[label]
-        train = TrainSettings(**{**self.train.model_dump(), **entry.train})
+        train = TrainSettings(**{**self.train.model_dump(), **entry.train, **changes})
         return RunSettings(
             study=self.name,
             label=label,
@@ -322,6 +331,9 @@ def cross_checks(settings: Common) -> list[str]:
             problems.append(
                 f"study.baseline = {head.baseline!r} is not among the objectives{nearest(head.baseline, settings.objectives)}"
             )
+        if head.tune is not None and set(head.tune.seeds) & set(head.seeds):
+            both = sorted(set(head.tune.seeds) & set(head.seeds))
+            problems.append(f"study.tune.seeds: {both} are seeds of the study too: results must not rest on runs that chose the settings")
         if len(set(head.seeds)) != len(head.seeds) or not head.seeds:
             problems.append(f"study.seeds: expected distinct seeds, at least one, got {list(head.seeds)}")
         for label, entry in settings.objectives.items():

@@ -9,6 +9,8 @@ from objective_variants import VARIANTS, advantage, batch, loss, make, select
 @pytest.mark.parametrize("seed", [0, 1])
 def test_finite_differences(variant, seed):
     objective = make(variant)
+    if objective.name in ("cispo", "flowrl"):
+        pytest.skip("a detached ratio weighs this loss: its gradient is tested with the loss itself")
     streams = batch(seed)
     given = {"advantage": advantage(objective, streams)} if objective.family == "policy" else {}
 

@@ -162,3 +162,15 @@ def test_runs_end_with_a_study_that_was_killed(home, tmp_path):
     sizes = [p.stat().st_size for p in (tmp_path / "s").glob("runs/*/*/steps.jsonl")]
     time.sleep(1.0)
     assert [p.stat().st_size for p in (tmp_path / "s").glob("runs/*/*/steps.jsonl")] == sizes
+
+
+def test_learning_rates_are_tuned_on_other_seeds(home):
+    text = (home / "small.toml").read_text().replace("[study]\n", "[study]\ntune = {learning_rates = [1e-3, 4e-3], seeds = [7], at_quality = 0.1}\n")
+    (home / "tuned.toml").write_text(text.replace('name = "small"', 'name = "tuned"'))
+    summary = json.loads(breadth("study", "tuned.toml", "--steps", "4", "--json", cwd=home).stdout)
+    tuning = summary["tuning"]
+    assert "2 learning rates × 1 seeds × 4 steps of 32 rollouts for each of 2 objectives" in tuning["budget"]
+    for label, entry in summary["objectives"].items():
+        assert entry["settings"]["train"]["learning_rate"] == tuning["chosen"][label] in (1e-3, 4e-3)
+        assert len(tuning["tried"][label]) == 2
+    assert "chosen for it on other seeds" in summary["verdict"]

@@ -43,6 +43,9 @@ def train(
             "reward": reward[y],
             "group": group,
             "kind": y,
+            "key": y,
+            "prompt_id": torch.zeros_like(y),
+            "length": torch.ones_like(y),
             "correct": None if correct is None else correct[y],
             "seq_logp": logp.detach()[y],
             "seq_logp_ref": logp_ref[y],
@@ -52,5 +55,6 @@ def train(
         optimizer.zero_grad()
         loss.value.backward()
         optimizer.step()
+        objective.observe(**streams)
         schedule.step()
     return theta.detach().softmax(-1)

@@ -107,10 +107,14 @@ def test_on_policy_is_the_default():
     assert a.matrix.shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", catalogue.entries("objective"))
+REMEMBERING = ("reinvent_filter", "ucb", "adaptive_entropy")
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue.entries("objective") if name not in REMEMBERING])
 def test_without_memory_there_is_no_state(name):
     method = objective(name)
-    method.observe(reward=[1.0], group=[0])
+    if catalogue.lookup("objective", name).family in ("policy", "group"):
+        method.observe(reward=[1.0], group=[0])
     assert method.state_dict() == {}
     method.load_state_dict({})
     with pytest.raises(ValueError, match=f"objective '{name}' has no state, got keys counts"):
@@ -123,7 +127,7 @@ def test_without_memory_there_is_no_state(name):
 @pytest.mark.parametrize("name", catalogue.entries("objective"))
 def test_pieces_are_printed_in_the_order_in_which_they_run(name):
     slots = [str(piece).split()[0] for piece in objective(name).pieces]
-    assert slots == sorted(slots, key=["A1", "A2", "A3", "token", "loss", "penalty", "aggregation"].index)
+    assert slots == sorted(slots, key=["A1", "A2", "A3", "selection", "token", "loss", "penalty", "aggregation"].index)
     assert str(objective(name)).splitlines()[0].startswith(f"{name} (")
 
 

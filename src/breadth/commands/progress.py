@@ -36,6 +36,7 @@ class StudyProgress:
 
     def stage(self, name: str) -> None:
         self.name = name
+        self._states, self._first_steps = (), None
         self._stage_started = time.perf_counter()
         self._draw(force=True)
 
@@ -58,7 +59,7 @@ class StudyProgress:
         """Return the estimated seconds to the end of the stage, or None before there is a pace to judge by."""
         if self.name == "prior" and self._first_prior is not None:
             done, total, first = self._prior.get("step", 0), self._prior["steps"], self._first_prior
-        elif self.name == "runs" and self._states:
+        elif self._states:
             done, total, first = (
                 sum(s.step for s in self._states),
                 sum(s.steps for s in self._states),
@@ -90,7 +91,7 @@ class StudyProgress:
             return f" · step {self._prior['step']}/{self._prior['steps']}" + (
                 "" if loss is None else f" · loss {loss:.3f}"
             )
-        if self.name == "runs" and self._states:
+        if self._states:
             done = sum(s.done for s in self._states)
             going = [s for s in self._states if not s.done and s.step]
             shown = "; ".join(
@@ -113,7 +114,7 @@ class StudyProgress:
                 "" if loss is None else f"loss {loss:.3f}",
             )
             parts.append(table)
-        if self.name == "runs" and self._states:
+        if self._states:
             table = Table(box=None, pad_edge=False)
             for name in ("objective", "seed", "", "step", "R", "D", "H"):
                 table.add_column(name, justify="left" if name in ("objective", "") else "right")

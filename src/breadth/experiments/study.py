@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from breadth.config import StudySettings
 from breadth.experiments.assemble import prepare_prior, task_of
 from breadth.experiments.runner import FolderLock, Job, RunState, run_jobs
+from breadth.experiments.tuning import tune
+from breadth.experiments.verdict import verdict_sentence
 from breadth.ledger.events import EventLog, machine_facts
 from breadth.ledger.rows import write_atomic
 
@@ -71,19 +73,23 @@ def run_study(settings: StudySettings, out: Path, *, watcher: Watcher | None = N
         prior = prepare_prior(
             settings, task, out / "prior", on_step=lambda row: watcher.prior(row, settings.prior.steps)
         )
+        workers = settings.study.workers or len(os.sched_getaffinity(0))
+        tuned = tune(settings, out, workers=workers, watcher=watcher)
         watcher.stage("runs")
         jobs = [
-            Job(settings.run_settings(label, seed), run_folder(out, label, seed), out / "prior")
+            Job(settings.run_settings(label, seed, **tuned.changes(label)), run_folder(out, label, seed), out / "prior")
             for seed in settings.study.seeds
             for label in settings.objectives
         ]
         write_atomic(out / "study.json", (json.dumps(settings.model_dump(mode="json"), indent=1) + "\n").encode())
         runs_started = time.perf_counter()
-        run_jobs(jobs, workers=settings.study.workers or len(os.sched_getaffinity(0)), on_state=watcher.runs)
+        run_jobs(jobs, workers=workers, on_state=watcher.runs)
         runs_seconds = time.perf_counter() - runs_started
         watcher.stage("laws and frontier")
         analysis_started = time.perf_counter()
         summary = summarise(out, settings, prior, task)
+        summary["tuning"] = tuned.record()
+        summary["verdict"] = verdict_sentence(summary)
         now = time.perf_counter()
         of_runs = [run["seconds"] for entry in summary["objectives"].values() for run in entry["runs"]]
         parts = [prior.seconds, *of_runs]

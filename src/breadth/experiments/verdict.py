@@ -28,6 +28,8 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
     title = objectives[baseline]["title"]
     rates = {entry["settings"]["train"]["learning_rate"] for entry in objectives.values()}
     tuned = f"at learning rate {rates.pop():g}" if len(rates) == 1 else "each at its own learning rate"
+    if summary.get("tuning"):
+        tuned = "each at the learning rate chosen for it on other seeds"
     where = "At the end of the runs" if at is None else f"At R ≥ {at:g}"
     groups: dict[str, list[str]] = {}
     for c in rows:
