@@ -50,21 +50,33 @@ def main() -> None:
         "seq_logp": (logp_old * mask).sum(-1),
         "seq_logp_ref": (logp_old * mask).sum(-1) + torch.randn(n, generator=generator),
         "length": length,
+        "prompt_id": torch.arange(n) // args.group,
+        "key": [str(number) for number in torch.randint(0, 99, (n,), generator=generator).tolist()],
+        "reward_vector": torch.rand(n, 4, generator=generator),
+        "prediction_error": torch.rand(n, t, generator=generator),
+        "in_top_k": torch.rand(n, t, generator=generator) < 0.7,
+        "logp_ref": logp_old,
+        "entropy": torch.rand(n, t, generator=generator),
+        "log_z": torch.randn(n, generator=generator),
+        "seed": 0,
+        "mask": mask,
     }
     logp = (logp_old + 0.1 * torch.randn(n, t, generator=generator)).requires_grad_(True)
     print(f"{n} rollouts x {t} tokens, groups of {args.group}, 1 thread, median of {args.repeats}, milliseconds")
-    print(f"{'objective':<12}{'shape':>8}{'loss':>8}{'backward':>10}{'total':>8}")
+    print(f"{'objective':<20}{'shape':>8}{'loss':>8}{'backward':>10}{'total':>8}")
     for name in catalogue.entries("objective"):
+        if catalogue.lookup("objective", name).family not in ("policy", "group"):
+            continue  # pairs, selection and supervised losses have no rollouts to shape
         method = objective(name)
         given = {} if method.family == "group" else {"advantage": method.advantage(**streams)}
 
         def forward(method=method, given=given):
-            return method.loss(logp=logp, logp_old=logp_old, mask=mask, **streams, **given)
+            return method.loss(logp=logp, logp_old=logp_old, **streams, **given)  # streams hold the mask
 
         shape = median_ms(lambda method=method: method.shape(**streams), args.repeats)
         loss = median_ms(forward, args.repeats)
         both = median_ms(lambda forward=forward: torch.autograd.grad(forward().value, logp), args.repeats)
-        print(f"{name:<12}{shape:>8.2f}{loss:>8.2f}{both - loss:>10.2f}{shape + both:>8.2f}")
+        print(f"{name:<20}{shape:>8.2f}{loss:>8.2f}{both - loss:>10.2f}{shape + both:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -53,10 +53,9 @@ def pairs(name: str, **settings) -> torch.Tensor:
 def squares(name: str, **settings) -> torch.Tensor:
     """Train on one group that holds every outcome once: samples of the uniform law, not of the policy."""
     method = objective(name, **settings)
-    uniform = torch.full((K,), -torch.log(torch.tensor(float(K), dtype=torch.float64)), dtype=torch.float64)
-
     def loss(logp: torch.Tensor, log_z: torch.Tensor) -> torch.Tensor:
-        streams = {"reward": REWARD, "group": GROUP, "seq_logp": uniform, "seq_logp_ref": REF}
+        streams = {"reward": REWARD, "group": GROUP, "seq_logp_ref": REF}
+        streams["seq_logp"] = logp.detach()  # FlowRL's weight is then 1: detached, it would mislead the line search
         extra = {"log_z": log_z.expand(K)} if "log_z" in method.needs else {}
         return method.loss(logp=logp[:, None], mask=MASK, **streams, **extra).value + 0 * log_z
 

@@ -147,7 +147,7 @@ def test_pair_losses(name, ours, theirs):
     [("dpo", {"beta": 0.3}, {}), ("qempo_kl_pairs", {"inv_lambda1": 0.1, "ratio": 0.2}, {"reference": 0.2 / 0.3})],
 )
 def test_dpo_family(name, ours, theirs):
-    """TRL's DPO at beta = a, with reference log-probabilities scaled by b/a, by its own sigmoid line."""
+    """DPO at beta = a with reference log-probabilities scaled by b/a; TRL's sigmoid line sits inside a trainer: written out."""
     g = torch.Generator().manual_seed(2)
     chosen, rejected, ref_c, ref_r = -20 * torch.rand(4, 9, generator=g, dtype=torch.float64)
     scale = theirs.get("reference", 1.0)

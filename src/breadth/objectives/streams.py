@@ -149,7 +149,11 @@ def _derive(name: str, *sources: Tensor) -> Tensor:
 
 
 def _as_stream(name: str, value: Any, n: int, device: torch.device) -> Any:
-    if name in TOKEN_STREAMS or name in BATCH_STREAMS or name == "key":
+    if name in ("key", "bucket_key"):
+        if len(value) != n:
+            raise ValueError(f"{name}: expected {n} labels for {n} rewards, got {len(value)}")
+        return value
+    if name in TOKEN_STREAMS or name in BATCH_STREAMS:
         return value
     tensor = torch.as_tensor(value).to(device)
     shape = {"distance": (n, n), "reward_vector": (n, tensor.shape[-1] if tensor.ndim else 0)}.get(name, (n,))
