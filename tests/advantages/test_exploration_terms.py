@@ -85,7 +85,10 @@ def test_repetition():
         (lambda: shape_by_visits(A, ONE, count=ONE, weight=-1), "weight: expected a number >= 0, got -1"),
         (lambda: visit_bonus(ONE, ONE, variant="max"), "variant: expected one of con, mean, plain, got 'max'"),
         (lambda: shape_by_repetition(A, ONE, kind=ONE, penalise="right"), "penalise: expected one of all, wrong"),
-        (lambda: shape_by_repetition(A, ONE, kind=ONE, penalise="wrong"), "penalise='wrong' needs the stream `correct`"),
+        (
+            lambda: shape_by_repetition(A, ONE, kind=ONE, penalise="wrong"),
+            "penalise='wrong' needs the stream `correct`",
+        ),
     ],
 )
 def test_errors(call, text):

@@ -8,7 +8,9 @@ import breadth
 from breadth import catalogue
 from breadth.objectives.remembering import RememberingObjective
 
-_WITH_ADVANTAGES = [name for name, entry in catalogue.entries("objective").items() if entry.family in ("policy", "group")]
+_WITH_ADVANTAGES = [
+    name for name, entry in catalogue.entries("objective").items() if entry.family in ("policy", "group")
+]
 
 VARIANTS = {
     **{name: (name, {}) for name in _WITH_ADVANTAGES},
@@ -27,7 +29,7 @@ VARIANTS = {
     "qempo_kl-fixed": ("qempo_kl", {"inv_lambda1": 0.1, "ratio": 0.3}),
     # this batch is too small for the published k and bucket
     "pass_at_k": ("pass_at_k", {"k": 2}),
-    "reinvent_filter": ("reinvent_filter", {"bucket": 9}),
+    "reinvent_filter": ("reinvent_filter", {"penalty": "sigmoid", "bucket": 15}),
     "reinvent_filter-linear": ("reinvent_filter", {"penalty": "linear", "bucket": 20, "same_key_factor": 0.5}),
     "reinvent_filter-grpo": ("reinvent_filter", {"host": "grpo", "penalty": "erf", "bucket": 12}),
     "reinvent_filter-before": (

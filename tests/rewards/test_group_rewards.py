@@ -57,7 +57,9 @@ def test_unlikeliness_drops_groups_that_were_degenerate_before_the_change():
 
 
 def test_unlikeliness_ties_unscored_and_negative_rewards():
-    tied = shape_by_unlikeliness(torch.tensor([1.0, 1.0, 0.0, NAN]), ONE, seq_logp=torch.tensor([-1.0, -1.0, -5.0, 0.0]))
+    tied = shape_by_unlikeliness(
+        torch.tensor([1.0, 1.0, 0.0, NAN]), ONE, seq_logp=torch.tensor([-1.0, -1.0, -5.0, 0.0])
+    )
     assert tied[0] == tied[1] == pytest.approx(1 - 0.25 * 1.5 / 3)
     assert tied[3].isnan()
     negative = shape_by_unlikeliness(torch.tensor([-1.0, 1.0, -2.0, 1.0]), ONE, seq_logp=S)

@@ -88,7 +88,11 @@ def test_a_running_count_is_counted_before_it_is_tested():
 def test_scaffolds_are_buckets_of_their_own():
     memory = DiversityFilter(bucket_by="bucket_key")
     assert memory.needs == ("prompt_id", "key", "bucket_key")
-    streams = {"key": ["Cc1ccccc1", "Oc1ccccc1", "CCO"], "reward": [0.9, 0.9, 0.9], "bucket_key": ["ring", "ring", None]}
+    streams = {
+        "key": ["Cc1ccccc1", "Oc1ccccc1", "CCO"],
+        "reward": [0.9, 0.9, 0.9],
+        "bucket_key": ["ring", "ring", None],
+    }
     got = recall(memory, **streams)
     assert got["bucket_count"].tolist() == [1, 2, 1]
     reward = torch.tensor(streams["reward"])
@@ -130,7 +134,9 @@ def test_replay_keeps_the_best_distinct_answers():
 
 def test_replay_by_reward_never_draws_what_earned_nothing():
     memory = ReplayMemory()
-    memory.update([0, 0, 0], ["a", "b", "c"], flags(1, 1, 1), reward=torch.tensor([0.0, 1.0, -1.0]), text=["A", "B", "C"])
+    memory.update(
+        [0, 0, 0], ["a", "b", "c"], flags(1, 1, 1), reward=torch.tensor([0.0, 1.0, -1.0]), text=["A", "B", "C"]
+    )
     assert memory.sample(0, 3, seed=0, weighting="reward") == [{"key": "b", "reward": 1.0, "text": "B"}]
 
 
@@ -138,8 +144,14 @@ def test_replay_by_reward_never_draws_what_earned_nothing():
     ("call", "text"),
     [
         (lambda: VisitCounts().score([1, 2], ["a"]), "keys: expected 2 labels, one per prompt id, got 1"),
-        (lambda: VisitCounts().update([1], ["a"], flags(1, 1)), r"mask: expected shape \(1,\), one per key, got \(2,\)"),
-        (lambda: VisitCounts().load_state_dict({"keys": {}}), "VisitCounts: expected a state with keys counts, got keys"),
+        (
+            lambda: VisitCounts().update([1], ["a"], flags(1, 1)),
+            r"mask: expected shape \(1,\), one per key, got \(2,\)",
+        ),
+        (
+            lambda: VisitCounts().load_state_dict({"keys": {}}),
+            "VisitCounts: expected a state with keys counts, got keys",
+        ),
         (lambda: DiversityFilter().load_state_dict({}), "expected a state with keys keys, buckets, got none"),
         (lambda: DiversityFilter(bucket_by="scaffold"), "bucket_by: expected one of key, bucket_key, got 'scaffold'"),
         (lambda: DiversityFilter(within_batch="after"), "within_batch: expected one of running, before, got 'after'"),

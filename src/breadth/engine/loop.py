@@ -7,6 +7,7 @@ written after the last checkpoint are removed and written again, equal.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -31,8 +32,8 @@ from breadth.engine.gpt import GPT, load_gpt2
 from breadth.engine.machine import Machine
 from breadth.engine.policy import score_completions
 from breadth.engine.rollout import Sampling, Tokenizer, sample
-from breadth.engine.streams import judge
-from breadth.engine.update import Batch, split_minibatches, update
+from breadth.engine.streams import REFERENCE, judge, trainable
+from breadth.engine.update import Batch, UpdateResult, split_minibatches, update
 from breadth.ledger.events import EventLog, machine_facts
 from breadth.ledger.rows import append_rows, finite, keep_rows, measurement_row, read_rows, write_atomic
 from breadth.records import Measurement
@@ -89,6 +90,9 @@ class TrainingRun:
         self.events = EventLog(folder / "events.jsonl")
         if self._done():
             return
+        reason = trainable(self.objective)
+        if reason is not None:
+            raise RunStopped(reason)
         self.machine = Machine(
             s.engine, folder, tracker_settings={"study": s.study, "objective": s.name, "seed": s.seed}
         )
@@ -131,7 +135,7 @@ class TrainingRun:
         return False
 
     def _reference(self) -> GPT | None:
-        if not ({"logp_ref", "seq_logp_ref"} & set(self.objective.needs)):
+        if not REFERENCE & set(self.objective.needs):
             return None
         reference = load_gpt2(self.prior, dropout=0.0).to(self.machine.device)
         return reference.requires_grad_(False)
@@ -194,9 +198,12 @@ class TrainingRun:
         prompts = self.task.prompts(train.prompts, seed=derive_seed(s.seed, "prompts", step))
         repeated = [p for p in prompts for _ in range(train.group_size)]
         group_of = torch.arange(train.prompts).repeat_interleave(train.group_size)
+        names = torch.tensor([stable_id(p) for p in prompts]).repeat_interleave(train.group_size)
         generator = torch.Generator().manual_seed(derive_seed(s.seed, "rollout", step))
         with self.machine.autocast():
-            rollouts = sample(self.model, repeated, self.tokenizer, self.sampling, generator=generator, group=group_of)
+            rollouts = sample(
+                self.model, repeated, self.tokenizer, self.sampling, generator=generator, group=group_of, prompt_id=names
+            )
         judged = judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward)
         self._check_scores(step, judged.scored)
         streams = judged.streams
@@ -206,18 +213,17 @@ class TrainingRun:
                 logp_ref = score_completions(
                     self.reference, rollouts, banned=self.banned, micro_batch=train.micro_batch
                 )
-            streams["seq_logp_ref"] = logp_ref.sum(-1)
+            streams |= {"logp_ref": logp_ref, "seq_logp_ref": logp_ref.sum(-1)}
         advantage, stats = self.objective.shape(**streams) if self.objective.family == "policy" else (None, {})
         batch = Batch(rollouts, advantage, streams, logp_ref)
 
         epochs = train.inner_epochs or int(self.objective.recommended.get("inner_epochs", 1))
         parts = train.minibatches or int(self.objective.recommended.get("minibatches", 1))
         shuffle = torch.Generator().manual_seed(derive_seed(s.seed, "minibatch", step))
-        results = []
+        results: list[UpdateResult] = []
+        whole_groups = self.objective.family == "group"
         for _ in range(epochs):
-            for rows in split_minibatches(
-                rollouts.group, parts, whole_groups=self.objective.family == "group", generator=shuffle
-            ):
+            for rows in split_minibatches(rollouts.group, parts, whole_groups=whole_groups, generator=shuffle):
                 with self.machine.autocast():
                     result = update(
                         self.forward,
@@ -228,6 +234,7 @@ class TrainingRun:
                         banned=self.banned,
                         micro_batch=train.micro_batch,
                         clip_norm=train.clip_norm,
+                        seed=derive_seed(s.seed, "tokens", step, len(results)),
                     )
                 results.append(result)
                 self._count_refusals(step, result.refused)
@@ -288,6 +295,11 @@ def append_step(path: Path, row: dict[str, Any]) -> None:
     """Append one row without forcing it to the disk: what a power cut can lose here is computed again on resuming."""
     with open(path, "ab") as file:
         file.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def stable_id(prompt: str) -> int:
+    """Return a number for a prompt that is the same in every step and run: the first 8 bytes of its SHA-256, 63 bits."""
+    return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big") >> 1
 
 
 def force_to_disk(path: Path) -> None:

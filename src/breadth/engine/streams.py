@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,27 @@ from breadth.partitions.canonical import kinds_from_keys
 from breadth.records import Rollouts
 from breadth.tasks.protocol import Task
 from breadth.tasks.scoring import Scored, ScoreFunction, score_batch
+
+if TYPE_CHECKING:
+    from breadth.objectives.composition import Objective
+
+
+#: what the loop can hand to an objective; ``trainable`` compares an objective's needs with it
+SUPPLIED = frozenset(
+    {"reward", "group", "scored", "parsable", "correct", "kind", "key", "bucket_key", "prompt_id", "distance", "length", "mask", "entropy", "seed"}
+    | {"seq_logp", "seq_logp_ref", "logp_old", "logp_ref"}
+)
+REFERENCE = frozenset({"logp_ref", "seq_logp_ref"})
+
+
+def trainable(objective: Objective) -> str | None:
+    """Return why the native loop cannot train with an objective, or None where it can."""
+    if objective.family not in ("policy", "group"):
+        return f"{objective.name!r} is of the family {objective.family!r}: the loop samples its own rollouts and trains with 'policy' and 'group'"
+    missing = sorted(set(objective.needs) - SUPPLIED)
+    if missing:
+        return f"{objective.name!r} needs {', '.join(missing)}, which the native loop does not supply: call the objective from a trainer of your own"
+    return None
 
 
 @dataclass(frozen=True)
@@ -53,10 +74,16 @@ def judge(rollouts: Rollouts, task: Task, *, needs: Sequence[str], reward: Score
         "parsable": torch.as_tensor(parsable, device=device),
         "correct": torch.as_tensor(correct, device=device),
         "kind": torch.as_tensor(kinds_from_keys(keys, group), device=device),
+        "key": keys,
         "prompt_id": rollouts.prompt_id,
         "seq_logp": rollouts.logp_old.sum(-1),
         "length": rollouts.mask.sum(-1),
+        "logp_old": rollouts.logp_old,
+        "entropy": rollouts.entropy,
+        "mask": rollouts.mask,
     }
+    if "bucket_key" in needs:
+        streams["bucket_key"] = task.bucket_key(texts)
     if "distance" in needs:
         streams["distance"] = _distances(task, texts, parsable, group, device)
     return Judged(streams, quality, scored, keys)

@@ -83,6 +83,7 @@ def update(
     banned: list[int],
     micro_batch: int,
     clip_norm: float,
+    seed: int = 0,
 ) -> UpdateResult:
     """Take one optimiser step on the rows of a minibatch.
 
@@ -92,6 +93,8 @@ def update(
         The rollouts of this minibatch.
     clip_norm : float
         Gradients are scaled down to at most this Euclidean norm.
+    seed : int
+        Decides the random choices of objectives that make any (among tokens, say).
 
     Returns
     -------
@@ -103,9 +106,10 @@ def update(
     lengths = batch.rollouts.mask.sum(-1)[rows]
     whole = batch.select(rows, batch.rollouts.mask.shape[1])
     denominator = objective.denominator(**{k: v for k, v in whole.items() if k not in ("advantage", "logp_old")})
+    extra: dict[str, Any] = {"seed": seed} if "seed" in objective.needs else {}
     coupled: dict[str, Tensor] = {}
     if objective.coupled is not None and len(rows) > micro_batch:
-        coupled = _couple(model, objective, batch, rows, banned=banned, micro_batch=micro_batch)
+        coupled = _couple(model, objective, batch, rows, banned=banned, micro_batch=micro_batch, extra=extra)
     total = 0.0
     stats: dict[str, float] = {}
     for part in micro_batches(lengths, micro_batch):
@@ -114,10 +118,10 @@ def update(
             model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs
         )
         arguments = batch.select(index, logp.shape[1])
-        arguments.update({name: values[part] for name, values in coupled.items()})
+        arguments.update(_cut(coupled, part, logp.shape[1]))
         if entropy is not None:
             arguments["entropy"] = entropy
-        loss = objective.loss(logp=logp, denominator=denominator, **arguments)
+        loss = objective.loss(logp=logp, denominator=denominator, **arguments, **extra)
         if not bool(torch.isfinite(loss.value)):
             bad = index[~torch.isfinite(loss.matrix.detach().reshape(len(index), -1)).all(-1)].tolist()
             optimizer.zero_grad(set_to_none=True)
@@ -130,7 +134,7 @@ def update(
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     if not bool(torch.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
-        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled)
+        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled, extra)
         return UpdateResult({"loss": total, "grad_norm": float("nan")}, _reason("the gradient", bad, batch), tuple(bad))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -138,17 +142,36 @@ def update(
 
 
 def _couple(
-    model: GPT, objective: Objective, batch: Batch, rows: Tensor, *, banned: list[int], micro_batch: int
+    model: GPT,
+    objective: Objective,
+    batch: Batch,
+    rows: Tensor,
+    *,
+    banned: list[int],
+    micro_batch: int,
+    extra: Mapping[str, Any],
 ) -> dict[str, Tensor]:
-    """Return what ties the members of a group together, from a first pass without gradient over the whole minibatch."""
+    """Return what ties micro-batches together, from a first pass without gradient over the whole minibatch.
+
+    Means of whole groups, or thresholds and choices among all tokens of the minibatch.
+    """
     whole = batch.select(rows, batch.rollouts.mask.shape[1])
-    logp = torch.zeros_like(whole["logp_old"])  # (n, T)
-    lengths = whole["mask"].sum(-1)
+    logp, entropy = torch.zeros_like(whole["logp_old"]), torch.zeros_like(whole["logp_old"])  # (n, T)
+    with_entropy = "entropy" in objective.needs
     with torch.no_grad():
-        for part in micro_batches(lengths, micro_batch):
-            found, _ = completion_logp(model, batch.rollouts, rows[part], banned=banned)
+        for part in micro_batches(whole["mask"].sum(-1), micro_batch):
+            found, its_entropy = completion_logp(model, batch.rollouts, rows[part], banned=banned, with_entropy=with_entropy)
             logp[part, : found.shape[1]] = found
-    return objective.coupling(logp=logp, **{k: v for k, v in whole.items() if k not in ("advantage", "logp_old")})
+            if its_entropy is not None:
+                entropy[part, : found.shape[1]] = its_entropy
+    if with_entropy:
+        whole["entropy"] = entropy
+    return objective.coupling(logp=logp, **whole, **extra)
+
+
+def _cut(coupled: Mapping[str, Tensor], rows: Tensor, width: int) -> dict[str, Tensor]:
+    """Return what ties the micro-batches together, for the rows of one of them and its width."""
+    return {name: values[rows] if values.dim() == 1 else values[rows, :width] for name, values in coupled.items()}
 
 
 def _rows_with_bad_gradient(
@@ -159,6 +182,7 @@ def _rows_with_bad_gradient(
     denominator: Any,
     banned: list[int],
     coupled: Mapping[str, Tensor],
+    extra: Mapping[str, Any],
 ) -> list[int]:
     """Return the rollouts whose own gradient is not finite, one backward pass each; only called after a failure."""
     bad = []
@@ -168,10 +192,10 @@ def _rows_with_bad_gradient(
             model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs
         )
         arguments = batch.select(index, logp.shape[1])
-        arguments.update({name: values[k : k + 1] for name, values in coupled.items()})
+        arguments.update(_cut(coupled, torch.tensor([k], device=rows.device), logp.shape[1]))
         if entropy is not None:
             arguments["entropy"] = entropy
-        objective.loss(logp=logp, denominator=denominator, **arguments).value.backward()
+        objective.loss(logp=logp, denominator=denominator, **arguments, **extra).value.backward()
         if any(p.grad is not None and not bool(torch.isfinite(p.grad).all()) for p in model.parameters()):
             bad.append(row)
         model.zero_grad(set_to_none=True)

@@ -29,6 +29,7 @@ from breadth.config import (
     read_toml,
 )
 from breadth.engine.checkpoint import WEIGHTS, CheckpointError, file_hash
+from breadth.engine.streams import trainable
 from breadth.ledger.rows import write_atomic
 from breadth.objectives.composition import Objective
 from breadth.studies import paths as studies
@@ -81,7 +82,9 @@ def catalogue_checks(settings: Common) -> list[str]:
         entries = {}
     for where, entry in entries.items():
         try:
-            make(entry, catalogue.objective)
+            reason = trainable(make(entry, catalogue.objective))
+            if reason is not None:
+                problems.append(f"{where}: {reason}")
         except (ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
             problems.append(f"{where}: {_plain(error)}")
     return problems

@@ -19,7 +19,7 @@ def entropy_quantile(
     """Return ``entropy_threshold``, (N,): the (1 − share) quantile of the entropies of all kept tokens, repeated.
 
     To be computed once on the whole batch and handed to every micro-batch: a threshold of its own in each would pick
-    other tokens. Linear interpolation between the two nearest entropies, by sorting, so that no size is too large.
+    other tokens. Linear interpolation between the two nearest entropies, without torch.quantile's limit on size.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def entropy_quantile(
     del logp, logp_old, advantage
     check_share(share)
     check_mask(mask, entropy, "entropy")
-    values = wide(entropy.detach())[mask].sort().values  # (M,)
+    values = wide(entropy.detach())[mask]  # (M,)
     if len(values) == 0:
         return {"entropy_threshold": wide(entropy).new_full(entropy.shape[:1], torch.inf)}
     place = (len(values) - 1) * (1 - share)
-    low, high = values[math.floor(place)], values[math.ceil(place)]
+    low, high = (values.kthvalue(step(place) + 1).values for step in (math.floor, math.ceil))
     threshold = torch.lerp(low, high, place - math.floor(place))  # ()
     return {"entropy_threshold": threshold.expand(entropy.shape[0]).clone()}  # (N,)
 

@@ -20,6 +20,7 @@ class Line(NamedTuple):
     invariants: tuple[str, ...]  # at default settings
 
 
+_REFERRED = ("chosen", "rejected", "ref_chosen", "ref_rejected")
 _RG = ("reward", "group")
 _CENTRED = ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum", "group_local")
 _ALL = ("shift_blind", "order_blind", "group_of_one_zero", "all_equal_zero", "zero_sum", "group_local")
@@ -116,13 +117,13 @@ LINES = (
         "dpo", "pair", "DPO",
         "pairs, each side measured against the reference",
         "Rafailov et al. 2023, arXiv 2305.18290, eq. 7",
-        ("chosen", "rejected", "ref_chosen", "ref_rejected"), ("order_blind", "pair_local", "shift_blind", "reference_zero", "length_blind"),
+        _REFERRED, ("order_blind", "pair_local", "shift_blind", "reference_zero", "length_blind"),
     ),
     Line(
         "ipo", "pair", "IPO",
         "pairs by least squares",
         "Azar et al. 2023, arXiv 2310.12036, eq. 17",
-        ("chosen", "rejected", "ref_chosen", "ref_rejected"), ("order_blind", "pair_local", "shift_blind", "reference_zero", "length_blind"),
+        _REFERRED, ("order_blind", "pair_local", "shift_blind", "reference_zero", "length_blind"),
     ),
     Line(
         "simpo", "pair", "SimPO",
@@ -140,7 +141,7 @@ LINES = (
         "spl", "pair", "SPL",
         "pairs, entropy and pull to the reference weighed apart",
         "Slocum et al. 2025, arXiv 2511.08594, offline loss",
-        ("chosen", "rejected", "ref_chosen", "ref_rejected"), ("order_blind", "pair_local", "shift_blind", "length_blind"),
+        _REFERRED, ("order_blind", "pair_local", "shift_blind", "length_blind"),
     ),
     Line(
         "qempo_pairs", "pair", "QEMPO (pairs)",
@@ -152,7 +153,7 @@ LINES = (
         "qempo_kl_pairs", "pair", "QEMPO-KL (pairs)",
         "pairs, SPL's loss in other letters",
         "arXiv 2602.15894, eq. 6",
-        ("chosen", "rejected", "ref_chosen", "ref_rejected"), ("order_blind", "pair_local", "shift_blind", "length_blind"),
+        _REFERRED, ("order_blind", "pair_local", "shift_blind", "length_blind"),
     ),
     # family sft
     Line(

@@ -138,6 +138,12 @@ class MoleculesTask(Task):
         del prompts
         return [None if entry is None else entry.canonical for entry in self.molecules.look_up(texts)]
 
+    def bucket_key(self, texts: Sequence[str]) -> list[str | None]:
+        """Return Murcko scaffolds as canonical SMILES; None where a text cannot be parsed or has no ring."""
+        from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
+
+        return [key and (MurckoScaffoldSmiles(key) or None) for key in self.key(texts)]
+
     def distance(self, texts: Sequence[str], *, kind: str | None = None) -> np.ndarray:
         """Return pairwise Tanimoto distances of ECFP4 fingerprints, (n, n) float64.
 

@@ -78,6 +78,13 @@ class Task(ABC):
         value, error = mean_pairwise(self.distance(parsable, kind=kind)) if len(parsable) > 1 else (None, None)
         return Measurement("diversity", value, error, len(parsable), 0, "distance")
 
+    def bucket_key(self, texts: Sequence[str]) -> list[str | None]:
+        """Return a coarser label than ``key``, stable across steps (a scaffold, say); None = no label.
+
+        Diversity filters fill buckets by it. Without an override a task has no such label.
+        """
+        raise NotImplementedError(f"task {self.name!r} has no bucket keys: let the objective use bucket_by = 'key'")
+
     # What the native engine needs to train a model of its own for this task.
 
     def vocabulary(self) -> Vocabulary:

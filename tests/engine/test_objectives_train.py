@@ -1,0 +1,51 @@
+"""Every objective that the loop can feed, trains; what it cannot feed is refused with the reason; micro-batches change nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+import breadth
+from breadth import catalogue
+from breadth.config import ConfigError, RunSettings, build_settings
+from breadth.engine.streams import trainable
+from breadth.experiments.assemble import CHECKS
+from tests.journeys.test_bad_input import parsed, small
+
+NAMES = [name for name in catalogue.entries("objective") if trainable(catalogue.objective(name)) is None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("BREADTH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+def run(out, name, **train):
+    tables = small(train={"steps": 2, **train}, measure={"every": 2})
+    return breadth.train(task=breadth.task("circle", vertices=8, edges=4), objective=name, out=out, **tables)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_trains_and_micro_batches_do_not_matter(tmp_path, name):
+    whole, parts = run(tmp_path / "whole", name), run(tmp_path / "parts", name, micro_batch=7)
+    assert whole.complete
+    for a, b in zip(whole.training()[:1], parts.training()[:1], strict=True):
+        for key in ("loss", "grad_norm", "reward"):
+            assert a[key] == pytest.approx(b[key], rel=2e-3, abs=1e-5), key
+
+
+def test_what_cannot_be_fed_is_refused_before_anything_runs(tmp_path):
+    for kind, words in {"dpo": "family 'pair'", "vpo": "needs reward_vector", "flowrl": "needs log_z"}.items():
+        data = parsed()
+        data["objective"] = {"kind": kind}
+        with pytest.raises(ConfigError, match=f"objective: .*{words}"):
+            build_settings(RunSettings, data, where="x.toml", checks=CHECKS)
+
+
+def test_memories_survive_an_interruption(tmp_path):
+    straight = run(tmp_path / "a", "ucb", steps=4)
+    run(tmp_path / "b", "ucb", steps=2)
+    continued = run(tmp_path / "b", "ucb", steps=4)
+    assert (straight.path / "steps.jsonl").read_bytes() == (continued.path / "steps.jsonl").read_bytes()
