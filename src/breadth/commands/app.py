@@ -96,6 +96,10 @@ def train(
         typer.Argument(help="A TOML file with \\[task], \\[objective], \\[train], ...; see docs/configuration.md."),
     ],
     out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and the name of the file.")] = None,
+    target_quality: Annotated[
+        float | None,
+        typer.Option(help="Train with the quality_target objective: the most entropy at this mean quality; replaces \\[objective]."),
+    ] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -110,11 +114,12 @@ def train(
     """
     from breadth.commands.progress import train_watcher
     from breadth.config import RunSettings, apply_overrides, build_settings, read_toml
-    from breadth.experiments.assemble import CHECKS
+    from breadth.experiments.assemble import CHECKS, quality_target_settings
 
-    settings = build_settings(
-        RunSettings, apply_overrides(read_toml(config), overrides or []), where=str(config), checks=CHECKS
-    )
+    data = apply_overrides(read_toml(config), overrides or [])
+    if target_quality is not None:
+        data["objective"] = quality_target_settings(data, target_quality, where=str(config))
+    settings = build_settings(RunSettings, data, where=str(config), checks=CHECKS)
     folder = out or Path("runs") / config.stem
     from breadth.experiments.front import train_settings
 

@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from pydantic import ValidationError
 
 from breadth import catalogue
 from breadth.cache import cache_folder
@@ -92,6 +93,19 @@ def catalogue_checks(settings: Common) -> list[str]:
 
 def _plain(error: BaseException) -> str:
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def quality_target_settings(data: Mapping[str, Any], target: float, *, where: str) -> dict[str, Any]:
+    """Return the ``[objective]`` table that meets a quality target on the task of a run's settings.
+
+    Tasks whose answers are right or wrong (``correct_at`` 1) get the entropy among correct answers, graded ones the anchored form.
+    """
+    try:
+        kind = Kind.model_validate(data["task"])
+    except (KeyError, ValidationError):
+        raise ConfigError(where, ["task: missing or without a kind"]) from None
+    graded = make(kind, catalogue.task).describe().correct_at < 1
+    return {"kind": "quality_target", "target": target, "form": "anchored" if graded else "correct_entropy"}
 
 
 CHECKS: tuple[Callable[[Any], list[str]], ...] = (cross_checks, catalogue_checks)

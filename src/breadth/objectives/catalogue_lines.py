@@ -34,6 +34,12 @@ LINES = (
         _RG, _ALL,
     ),
     Line(
+        "quality_target", "policy", "Quality target",
+        "maximum entropy at a quality that is met: the multiplier is driven, not set",
+        "arXiv 2602.15894, Proposition 5 (the constrained problem)",
+        (*_RG, "correct", "seq_logp"), ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum", "group_local"),
+    ),
+    Line(
         "gspo", "policy", "GSPO",
         "one ratio a sequence, the geometric mean of its tokens', tightly clipped",
         "Zheng et al. 2025, arXiv 2507.18071, eq. 5 to 7",
