@@ -33,7 +33,7 @@ def trained(steps=3, seed=0):
 def save(root, step, **how):
     model, optimizer = trained(step)
     return save_checkpoint(
-        root, step=step, model=model, optimizer=optimizer, vocabulary=WORDS, state={"objective": {}}, **how
+        root, step=step, model=model, optimizer=optimizer, tokenizer=WORDS, state={"objective": {}}, **how
     )
 
 

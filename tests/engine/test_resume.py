@@ -106,10 +106,10 @@ def test_a_crash_at_a_write_costs_nothing(straight, cache, tmp_path, monkeypatch
     for _ in range(200):
         count = 0
 
-        def dies(*args, **kwargs):
+        def dies(*args, limit=survives, **kwargs):
             nonlocal count
             count += 1
-            if count > survives:
+            if count > limit:
                 raise Crash
             return real(*args, **kwargs)
 

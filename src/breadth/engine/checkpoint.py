@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from breadth.engine.gpt import GPT, load_gpt2, save_gpt2, save_tensors
+from breadth.engine.tokenizer import FileTokenizer, Tokenizer
 from breadth.ledger.rows import sync_folder, write_atomic
 from breadth.tasks.vocabulary import Vocabulary
 
@@ -59,23 +60,18 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_model_folder(folder: Path, model: GPT, vocabulary: Vocabulary | None) -> None:
-    """Write a GPT-2 folder, with ``vocabulary.json`` and ``tokenizer.json`` where the model has a vocabulary of ours."""
+def write_model_folder(folder: Path, model: GPT, tokenizer: Tokenizer | None) -> None:
+    """Write a GPT-2 folder with its tokenizer: ``tokenizer.json``, and ``vocabulary.json`` where the vocabulary is ours."""
     save_gpt2(model, folder)
-    if vocabulary is not None:
-        (folder / "vocabulary.json").write_text(json.dumps(vocabulary.to_dict(), ensure_ascii=False) + "\n")
-        (folder / "tokenizer.json").write_text(vocabulary.to_tokenizers_json() + "\n")
-        (folder / "tokenizer_config.json").write_text(
-            json.dumps(
-                {
-                    "tokenizer_class": "PreTrainedTokenizerFast",
-                    "bos_token": "<bos>",
-                    "eos_token": "<eos>",
-                    "pad_token": "<pad>",
-                }
-            )
-            + "\n"
-        )
+    if isinstance(tokenizer, Vocabulary):
+        (folder / "vocabulary.json").write_text(json.dumps(tokenizer.to_dict(), ensure_ascii=False) + "\n")
+        (folder / "tokenizer.json").write_text(tokenizer.to_tokenizers_json() + "\n")
+        special = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **special}) + "\n")
+    elif isinstance(tokenizer, FileTokenizer):
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            if (tokenizer.folder / name).is_file():
+                shutil.copy(tokenizer.folder / name, folder / name)
 
 
 def save_checkpoint(
@@ -84,7 +80,7 @@ def save_checkpoint(
     step: int,
     model: GPT,
     optimizer: torch.optim.Optimizer,
-    vocabulary: Vocabulary | None,
+    tokenizer: Tokenizer | None,
     state: dict[str, Any],
     keep: str = "all",
 ) -> Checkpoint:
@@ -102,7 +98,7 @@ def save_checkpoint(
     temporary = root / f".{target.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        write_model_folder(temporary, model, vocabulary)
+        write_model_folder(temporary, model, tokenizer)
         save_tensors(_optimizer_tensors(model, optimizer), temporary / OPTIMIZER)
         (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
         hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
@@ -183,12 +179,6 @@ def load_checkpoint(path: Path, model: GPT, optimizer: torch.optim.Optimizer) ->
                 k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in own.items()
             }
     return checkpoint, json.loads((path / STATE).read_text())
-
-
-def load_vocabulary(folder: Path) -> Vocabulary | None:
-    """Return the vocabulary that a model folder carries, or None."""
-    path = Path(folder) / "vocabulary.json"
-    return Vocabulary.from_dict(json.loads(path.read_text())) if path.is_file() else None
 
 
 def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

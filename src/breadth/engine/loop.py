@@ -22,7 +22,6 @@ import torch
 from breadth.config import RunSettings
 from breadth.engine.checkpoint import (
     load_checkpoint,
-    load_vocabulary,
     save_checkpoint,
     step_folder,
     steps_on_disk,
@@ -31,8 +30,9 @@ from breadth.engine.checkpoint import (
 from breadth.engine.gpt import GPT, load_gpt2
 from breadth.engine.machine import Machine
 from breadth.engine.policy import score_completions
-from breadth.engine.rollout import Sampling, Tokenizer, sample
+from breadth.engine.rollout import Sampling, sample
 from breadth.engine.streams import REFERENCE, judge, trainable
+from breadth.engine.tokenizer import FileTokenizer, Tokenizer, banned_tokens, load_tokenizer
 from breadth.engine.update import Batch, UpdateResult, split_minibatches, update
 from breadth.ledger.events import EventLog, machine_facts
 from breadth.ledger.rows import append_rows, finite, keep_rows, measurement_row, read_rows, write_atomic
@@ -40,6 +40,7 @@ from breadth.records import Measurement
 from breadth.seeds import derive_seed
 from breadth.tasks.protocol import Task
 from breadth.tasks.scoring import ScoreFunction
+from breadth.tasks.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from breadth.objectives.composition import Objective
@@ -98,13 +99,10 @@ class TrainingRun:
         )
         device = self.machine.device
         self.model = load_gpt2(self.prior, dropout=0.0).to(device)
-        self.vocabulary = load_vocabulary(self.prior)
-        self.tokenizer = self.tokenizer or self.vocabulary
-        if self.tokenizer is None:
-            raise RunStopped(f"{self.prior}: has no vocabulary.json: give a tokenizer for this model")
+        self.tokenizer = self.tokenizer or load_tokenizer(self.prior)
         self.reference = self._reference()
         self.sampling = sampling_of(s.sample, self.task)
-        self.banned = banned_tokens(self.tokenizer, self.sampling)
+        self.banned = banned_tokens(self.tokenizer, end_token=self.sampling.end_token)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=s.train.learning_rate,
@@ -171,7 +169,7 @@ class TrainingRun:
                 step=step,
                 model=self.model,
                 optimizer=self.optimizer,
-                vocabulary=self.vocabulary,
+                tokenizer=self.tokenizer if isinstance(self.tokenizer, Vocabulary | FileTokenizer) else None,
                 state={"objective": self.objective.state_dict(), "refused_in_a_row": self._refused},
                 keep=s.engine.keep_checkpoints,
             )
@@ -319,11 +317,6 @@ def sampling_of(settings: Any, task: Task) -> Sampling:
         top_p=settings.top_p,
         end_token=description.end_token,
     )
-
-
-def banned_tokens(tokenizer: Tokenizer, sampling: Sampling) -> list[int]:
-    """Return the tokens that a policy can never emit: padding, start, and the end token where lengths are fixed."""
-    return [tokenizer.pad_id, tokenizer.bos_id] + ([] if sampling.end_token else [tokenizer.eos_id])
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int, schedule: str, final_share: float) -> float:

@@ -64,7 +64,7 @@ def completion_logp(
         index = (prompt_length - 1).unsqueeze(1) + torch.arange(longest, device=whole.device)  # (n, T')
         hidden = hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
     logits = model.logits(hidden).float()  # (n, T', V)
-    logits = logits.index_fill(-1, torch.tensor(banned, device=logits.device), -torch.inf)
+    logits = logits.index_fill(-1, torch.tensor(banned, dtype=torch.int64, device=logits.device), -torch.inf)
     logp_all = logits.log_softmax(-1)
     safe = torch.where(mask, tokens, tokens.new_tensor(_first_allowed(banned)))  # padding would pick −inf
     logp = torch.where(mask, logp_all.gather(-1, safe.unsqueeze(-1)).squeeze(-1), 0.0)  # (n, T')

@@ -189,7 +189,7 @@ def pretrain(
             on_step({**row, "phase": "train"})
         if (step + 1) % prior.checkpoint_every == 0 and step + 1 < prior.steps:
             force_to_disk(log)
-            save_checkpoint(root, step=step + 1, model=net, optimizer=optimizer, vocabulary=None, state={}, keep="last")
+            save_checkpoint(root, step=step + 1, model=net, optimizer=optimizer, tokenizer=None, state={}, keep="last")
 
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

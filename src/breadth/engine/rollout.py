@@ -8,28 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from breadth.engine.gpt import GPT
+from breadth.engine.tokenizer import Tokenizer, banned_tokens
 from breadth.records import Rollouts
 
 COMPACT_EVERY = 4  # steps between looks at how many rows have finished
 COMPACT_SHARE = 0.1  # rows are dropped when at least this share of the batch has finished
-
-
-class Tokenizer(Protocol):
-    """What the engine needs of a tokenizer; :class:`breadth.tasks.vocabulary.Vocabulary` is one."""
-
-    pad_id: int
-    bos_id: int
-    eos_id: int
-
-    def encode(self, text: str) -> list[int]: ...
-
-    def decode(self, ids: Sequence[int]) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -143,8 +131,7 @@ def sample(
         )
     padded = not bool(prompt_mask.all())
     uniform = torch.rand((n, room), generator=generator, dtype=torch.float64).to(device)  # (N, room)
-    # The end token and padding are ruled out where they have no meaning, so that they take no probability mass.
-    banned = [tokenizer.pad_id, tokenizer.bos_id] + ([] if sampling.end_token else [tokenizer.eos_id])
+    banned = banned_tokens(tokenizer, end_token=sampling.end_token)
 
     tokens = torch.full((n, room), tokenizer.pad_id, dtype=torch.int64, device=device)
     logp_old, logp_sampled, entropy = (torch.zeros((n, room), device=device) for _ in range(3))

@@ -62,6 +62,8 @@ def objective_of(settings: RunSettings) -> Objective:
 
 def make(entry: Kind, build: Callable[..., Any]) -> Any:
     """Return what a catalogue name or a ``module:Class`` path gives, called with the entry's numbers."""
+    if entry.kind.startswith("object:"):
+        raise ConfigError("task", [f"this run's task {entry.kind.removeprefix('object:')!r} was an object, not a name: hand it over (task=...)"])
     if ":" in entry.kind:
         module, _, name = entry.kind.partition(":")
         return getattr(importlib.import_module(module), name)(**entry.numbers)

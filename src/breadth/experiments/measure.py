@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from breadth.config import RunSettings
-from breadth.engine.checkpoint import load_vocabulary, step_folder, steps_on_disk, verify
+from breadth.engine.checkpoint import step_folder, steps_on_disk, verify
 from breadth.engine.gpt import GPT, load_gpt2
-from breadth.engine.loop import banned_tokens, sampling_of
+from breadth.engine.loop import sampling_of
 from breadth.engine.machine import Machine
 from breadth.engine.policy import score_completions
-from breadth.engine.rollout import Tokenizer, sample
+from breadth.engine.rollout import sample
+from breadth.engine.tokenizer import Tokenizer, banned_tokens, load_tokenizer
 from breadth.ledger.events import EventLog
 from breadth.ledger.rows import measurement_row, write_atomic
 from breadth.ledger.run import find_runs, load_run
@@ -52,7 +53,7 @@ class CheckpointMeasure:
         sampling = sampling_of(m, self.task)
         if s.sample.max_tokens is not None:
             sampling = type(sampling)(**{**vars(sampling), "max_tokens": s.sample.max_tokens})
-        banned = banned_tokens(self.tokenizer, sampling)
+        banned = banned_tokens(self.tokenizer, end_token=sampling.end_token)
         prompts = self.task.prompts(m.sets, seed=derive_seed(s.seed, "measure", step), split="valid")
         texts: list[str] = []
         asked: list[str] = []
@@ -133,6 +134,8 @@ def measure_run(
         Replaces settings of ``[measure]``, such as ``{"sets": 20}``.
     write : bool
         Replace the run's ledger, and its settings where they were overridden. Only with all checkpoints.
+    task : Task, optional
+        For a run whose task was an object: its settings cannot make it again.
 
     Returns
     -------
@@ -165,16 +168,14 @@ def measure_run(
             "write: a ledger holds all checkpoints of a run, so it cannot be replaced by some of them: leave --step out"
         )
     prior = prior_of_run(run.path)
-    vocabulary = load_vocabulary(prior)
-    if vocabulary is None:
-        raise FileNotFoundError(f"{prior}: has no vocabulary.json, so its samples cannot be read as text")
+    tokenizer = load_tokenizer(prior)
     machine = Machine(settings.engine)
     keep = (
         settings
         if write
         else settings.model_copy(update={"measure": settings.measure.model_copy(update={"keep_samples": "none"})})
     )
-    measure = CheckpointMeasure(keep, run.path, task_of(settings), load_gpt2(prior, dropout=0.0), vocabulary)
+    measure = CheckpointMeasure(keep, run.path, task or task_of(settings), load_gpt2(prior, dropout=0.0), tokenizer)
     out: dict[int, list[Measurement]] = {}
     rows = []
     for step in steps or there:

@@ -113,9 +113,9 @@ class FolderLock:
 
 def run_job(job: Job, **options: Any) -> None:
     """Do one run in this process. ``options`` go to :class:`breadth.engine.loop.TrainingRun`."""
-    from breadth.engine.checkpoint import load_vocabulary
     from breadth.engine.gpt import load_gpt2
     from breadth.engine.loop import TrainingRun
+    from breadth.engine.tokenizer import load_tokenizer
     from breadth.experiments.assemble import note_prior, objective_of, task_of
     from breadth.experiments.measure import CheckpointMeasure
 
@@ -123,12 +123,8 @@ def run_job(job: Job, **options: Any) -> None:
     with FolderLock(job.folder):
         note_prior(job.folder, job.prior)
         task = options.pop("task", None) or task_of(job.settings)
-        vocabulary = load_vocabulary(job.prior)
-        if vocabulary is None:
-            raise FileNotFoundError(
-                f"{job.prior}: has no vocabulary.json: the native engine needs a prior that breadth trained"
-            )
-        measure = CheckpointMeasure(job.settings, job.folder, task, load_gpt2(job.prior, dropout=0.0), vocabulary)
+        prior = load_gpt2(job.prior, dropout=0.0)
+        measure = CheckpointMeasure(job.settings, job.folder, task, prior, load_tokenizer(job.prior))
         TrainingRun(job.settings, job.folder, task, objective_of(job.settings), job.prior, measure, **options).go()
 
 

@@ -62,10 +62,10 @@ def tune(settings: StudySettings, out: Path, *, workers: int, watcher: Any) -> T
         rows = [_reading(rate, [places[label, rate, seed] for seed in plan.seeds], plan.at_quality) for rate in plan.learning_rates]
         best = max(rows, key=lambda row: (row["diversity"] is not None, row["diversity"] or 0.0, row["reached"]))
         rates[label], tried[label] = best["learning_rate"], rows
-    steps = settings.train.steps
+    rollouts = settings.train.prompts * settings.train.group_size
     budget = (
-        f"{len(plan.learning_rates)} learning rates × {len(plan.seeds)} seeds × {steps} steps of {settings.train.prompts * settings.train.group_size} "
-        f"rollouts for each of {len(settings.objectives)} objectives"
+        f"{len(plan.learning_rates)} learning rates × {len(plan.seeds)} seeds × {settings.train.steps} steps of {rollouts} rollouts "
+        f"for each of {len(settings.objectives)} objectives"
     )
     return Tuned(rates, tried, plan.at_quality, budget)
 
