@@ -122,7 +122,12 @@ def _sum(values: torch.Tensor) -> np.ndarray:
 
 
 def measure_run(
-    path: Path, *, steps: Sequence[int] | None = None, overrides: Mapping[str, Any] | None = None, write: bool = False
+    path: Path,
+    *,
+    steps: Sequence[int] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    write: bool = False,
+    task: Task | None = None,
 ) -> dict[int, list[Measurement]]:
     """Measure checkpoints of a run again.
 
