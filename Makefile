@@ -11,10 +11,10 @@ study: $(VENV)/.installed
 	$(BIN)/breadth study circle
 
 test: $(VENV)/.tests-installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 nightly: $(VENV)/.tests-installed
-	$(BIN)/python -m pytest -m "nightly or not nightly"
+	$(BIN)/python -m pytest -n 2 -m "nightly or not nightly"
 
 lint: $(VENV)/.tests-installed
 	$(BIN)/lint-imports
