@@ -15,7 +15,7 @@ MEASURES = ("rouge1", "rougeL", "jaccard")
 # 0.40: mean number of classes nearest to NoveltyBench's own on 100 prompts × 10 answers (ROUGE-1); the other two are
 # the cuts of equal balanced accuracy on the 1,000 human pairs of NoveltyBench
 THRESHOLDS = {"rouge1": 0.40, "rougeL": 0.25, "jaccard": 0.25}
-LIMBS_AT_ONCE = 2_000  # pairs whose common subsequences are computed together
+PAIRS_TO_BATCH = 2_000  # groups are gathered to this many pairs before their common subsequences are computed
 
 
 class Overlap:
@@ -101,7 +101,7 @@ def _rouge_l(groups: Sequence[Answers]) -> list[np.ndarray]:
     for k, group in enumerate(groups):
         waiting.append(group)
         n_pairs += len(group.texts) * (len(group.texts) - 1) // 2
-        if n_pairs >= LIMBS_AT_ONCE or k == len(groups) - 1:
+        if n_pairs >= PAIRS_TO_BATCH or k == len(groups) - 1:
             found += _rouge_l_batch(waiting)
             waiting, n_pairs = [], 0
     return found

@@ -134,4 +134,5 @@ def common_subsequences(ids: np.ndarray, start: np.ndarray, first: np.ndarray, s
             total += carry
             carry = (overflow | (total < carry)).astype(np.uint64)
             state[limb] = total | (old & ~match)
-    return np.bitwise_count(~state).sum(axis=0).astype(np.int64)
+    bits = np.unpackbits(np.ascontiguousarray(~state).view(np.uint8), axis=1)  # (limbs, 64·M)
+    return bits.reshape(n_limbs, len(first), 64).sum(axis=(0, 2), dtype=np.int64)
