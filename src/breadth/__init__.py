@@ -17,6 +17,7 @@ _PUBLIC = {
     "pair_loss": "breadth.losses.implicit:pair_loss",
     "group_loss": "breadth.losses.implicit:group_loss",
     "metrics": "breadth.metrics",
+    "partition": "breadth.partitions.front:partition",
     "mean_pairwise_tanimoto": "breadth.tasks.fingerprints:mean_pairwise_tanimoto",
     "fit_law": "breadth.laws.fit:fit_law",
     "lift": "breadth.laws.lift:lift",

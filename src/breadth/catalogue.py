@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from breadth.objectives.composition import Objective
     from breadth.tasks.protocol import Task
 
-KINDS = ("objective", "task", "metric", "law")
+KINDS = ("objective", "task", "metric", "law", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +177,10 @@ def _metric(name: str, summary: str) -> Entry:
     return Entry("metric", name, name.replace("_", " "), _MEASURE, summary)
 
 
+def _text_metric(name: str, module: str, summary: str, source: str) -> Entry:
+    return Entry("metric", name, name.replace("_", " "), f"breadth.metrics.{module}:{name}", summary, source)
+
+
 _METRICS = (
     _metric("quality", "R: mean quality over all scored samples, unparsable = 0"),
     _metric("quality_parsable", "mean quality over the parsable samples"),
@@ -193,6 +197,28 @@ _METRICS = (
     _metric("sequence_entropy", "−E[Σ log π(x_t)], nats per sequence"),
     _metric("kl_prior", "E[Σ log π − log π_prior], nats per sequence"),
     _metric("length", "mean completion tokens"),
+    _text_metric("distinct_n", "lexical", "distinct n-grams over n-grams", "Li et al. 2016, arXiv 1510.03055"),
+    _text_metric("ead", "lexical", "distinct-n over what uniform draws would show", "Liu et al. 2022, arXiv 2202.13587"),
+    _text_metric("compression_ratio", "lexical", "bytes over gzip bytes; lower is wider", "Shaib et al. 2024, arXiv 2403.00553"),
+    _text_metric("self_bleu", "bleu", "BLEU against all other texts, exact; lower is wider", "Zhu et al. 2018, arXiv 1802.01886"),
+    _text_metric("mean_pairwise_jaccard", "overlap", "mean pairwise distance of token sets", "Jaccard 1912"),
+    _text_metric("mean_pairwise_rouge1", "overlap", "mean pairwise 1 − ROUGE-1 F", "Lin 2004"),
+    _text_metric("mean_pairwise_rouge_l", "overlap", "mean pairwise 1 − ROUGE-L F", "Lin 2004"),
+    _text_metric("mean_pairwise_cosine", "overlap", "mean pairwise 1 − cosine of vectors, linear time", ""),
+    _text_metric("lexical_diversity", "lexical", "type/token ratio of 1- to 3-grams", "Guo et al. 2024, arXiv 2412.10271"),
+    _text_metric("semantic_diversity", "guo", "mean pairwise (1 − cosine)/2 of sentences", "Guo et al. 2024, arXiv 2412.10271"),
+    _text_metric("syntactic_diversity", "guo", "1 − mean kernel of dependency trees", "Guo et al. 2024, arXiv 2412.10271"),
+    _text_metric("vendi", "vendi_score", "effective number of things under a similarity", "Friedman and Dieng 2022, arXiv 2210.02410"),
+    _text_metric("semantic_entropy", "classes", "entropy over classes of answers, nats", "Kuhn et al. 2023, arXiv 2302.09664"),
+    _text_metric("effective_number", "classes", "Hill number of the classes of answers", "Hill 1973"),
+    _text_metric("distinct_k", "classes", "classes among k answers", "Zhang et al. 2025, arXiv 2504.05228"),
+    _text_metric("utility_k", "classes", "what k answers are worth to a patient reader", "Zhang et al. 2025, arXiv 2504.05228"),
+    _text_metric("ngram_novelty", "lexical", "n-grams that no sibling has", "Li et al. 2025, arXiv 2509.02534, code"),
+    _text_metric("pass_at_k", "success", "chance of a correct answer among k", "Chen et al. 2021, arXiv 2107.03374, eq. 1"),
+    _text_metric("coverage", "success", "mean pass@k over problems", "Brown et al. 2024, arXiv 2407.21787"),
+    _text_metric("distinct_correct_at_k", "success", "different correct answers among k", ""),
+    _text_metric("diversity_above_bar", "above_bar", "mean distance among outputs above a quality bar", "Shypula et al. 2025, arXiv 2504.12522"),
+    _text_metric("effective_diversity", "above_bar", "mean distance weighted by validity", "after Shypula et al. 2025, arXiv 2504.12522"),
 )
 
 
@@ -211,7 +237,27 @@ _LAWS = (
     _law("logistic", "y = b1/(1 + exp(b2 − b3·x))", "rises between two plateaus", "NIST StRD Rat42"),
 )  # fmt: skip
 
-_BUILT_IN = (*_OBJECTIVES, *_MORE_OBJECTIVES, *_TASKS, *_METRICS, *_LAWS)
+
+def _partition(name: str, title: str, summary: str, source: str = "") -> Entry:
+    return Entry("partition", name, title, "breadth.partitions.front:partition", summary, source)
+
+
+_PARTITIONS = (
+    _partition("canonical", "Canonical keys", "the same exactly when a key (words, final answer, your function) is equal"),
+    _partition("rouge1", "ROUGE-1", "common words, each as often as it stands in both", "Lin 2004"),
+    _partition("rougeL", "ROUGE-L", "longest common subsequence of words", "Lin 2004"),
+    _partition("jaccard", "Jaccard", "common distinct words over all distinct words"),
+    _partition("tfidf", "TF-IDF", "cosine of words weighted by rarity", "Salton and Buckley 1988"),
+    _partition("embedding", "Sentence embeddings", "cosine of a sentence encoder, the prompt's direction removed",
+               "Reimers and Gurevych 2019"),
+    _partition("classifier", "Shipped classifier", "calibrated logistic model on cheap features, reads the prompt",
+               "human labels of Zhang et al. 2025, arXiv 2504.05228"),
+    _partition("cross_encoder", "Cross-encoder", "a sequence-classification model reads both answers, in both orders",
+               "Zhang et al. 2025, arXiv 2504.05228"),
+    _partition("endpoint", "Judge behind an endpoint", "a chat model says SAME or DIFFERENT, the prompt shown"),
+)  # fmt: skip
+
+_BUILT_IN = (*_OBJECTIVES, *_MORE_OBJECTIVES, *_TASKS, *_METRICS, *_LAWS, *_PARTITIONS)
 
 
 def entries(kind: str) -> dict[str, Entry]:
@@ -220,7 +266,7 @@ def entries(kind: str) -> dict[str, Entry]:
     Parameters
     ----------
     kind : str
-        ``objective``, ``task``, ``metric`` or ``law``.
+        ``objective``, ``task``, ``metric``, ``law`` or ``partition``.
 
     Raises
     ------

@@ -86,4 +86,5 @@ def commit() -> str | None:
 
 def command() -> str:
     """Return the command line that started this process, without the path of the program."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    return " ".join(["breadth" if program == "app.py" else program, *sys.argv[1:]])

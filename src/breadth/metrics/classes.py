@@ -37,8 +37,8 @@ def distinct_k(partition: Sequence[Hashable], k: int | None = None) -> float | N
 
     Examples
     --------
-    >>> distinct_k([0, 0, 1, 2]), distinct_k([0, 0, 1, 1], k=2)
-    (3.0, 1.6666666666666667)
+    >>> distinct_k([0, 0, 1, 2]), round(distinct_k([0, 0, 1, 1], k=2), 6)
+    (3.0, 1.666667)
     """
     sizes = _sizes(partition)
     n = int(sizes.sum())

@@ -11,6 +11,7 @@ from breadth.metrics.conditions import TextMeasurement
 from breadth.metrics.tokens import Tokenizer, numbered, tokenize, tokenizer_name
 
 _BLOCK = 512  # texts compared at once with all: bounds memory at _BLOCK × n numbers
+_DENSE = 2_000_000  # cells up to which the texts × tokens table is a dense one
 
 
 def mean_pairwise_jaccard(texts: Sequence[str], *, tokenizer: Tokenizer = "words") -> TextMeasurement:
@@ -206,7 +207,7 @@ def _shared_tokens(
     """Return the mean distance where the similarity of two texts follows from the number of tokens that they share."""
     ids, lengths, width = numbered(tokens)
     n = lengths.size
-    if n * width <= 2_000_000:  # a prompt's answers: a dense product is quicker than setting up a sparse one
+    if n * width <= _DENSE:  # a prompt's answers: a dense product is quicker than setting up a sparse one
         table = np.zeros((n, width), dtype=np.float32)
         table[np.repeat(np.arange(n), lengths), ids] = 1.0
 

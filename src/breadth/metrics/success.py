@@ -78,8 +78,8 @@ def coverage(correct: Sequence[float], group: Sequence[Hashable], *, k: int) -> 
 
     Examples
     --------
-    >>> coverage([1, 0, 0, 0, 0, 0], ["p", "p", "p", "q", "q", "q"], k=2).value
-    0.33333333333333337
+    >>> round(coverage([1, 0, 0, 0, 0, 0], ["p", "p", "p", "q", "q", "q"], k=2).value, 6)
+    0.333333
     """
     right = _zero_or_one(correct, len(group))
     values: list[float | None] = []

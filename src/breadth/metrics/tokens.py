@@ -13,6 +13,7 @@ Tokenizer = str | Callable[[str], Sequence[str]]
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _WORD_PUNCT = re.compile(r"\w+|[^\w\s]+")
 _PUNCTUATION = frozenset(string.punctuation)
+_SMILES = re.compile(r"\[[^\]]+\]|Br|Cl|%\d{2}|\S")
 
 
 def _word_punct(text: str) -> list[str]:
@@ -24,6 +25,7 @@ TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
     "whitespace": str.split,
     "characters": list,
     "wordpunct": _word_punct,
+    "smiles": _SMILES.findall,
 }
 
 
@@ -36,7 +38,7 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer = "words") -> list[list[
     tokenizer : str or callable
         ``"words"``: runs of letters and digits, and single other signs, lower-cased. ``"whitespace"``: ``str.split``.
         ``"characters"``. ``"wordpunct"``: NLTK's WordPunct, lower-cased, single punctuation marks dropped (Guo et al.).
-        A callable maps one text to its tokens.
+        ``"smiles"``: atoms, bonds and brackets of a SMILES. A callable maps one text to its tokens.
 
     Returns
     -------

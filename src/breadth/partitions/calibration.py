@@ -184,7 +184,7 @@ def verdict_value(verdict: np.ndarray, same: np.ndarray, objective: str) -> floa
         return float(2 * right / (n_same + n_called)) if n_same + n_called else 0.0
     if objective == "count":
         return -abs(float(verdict.mean() - same.mean()))
-    rates = [r for r, n in ((right / max(1, n_same), n_same), ((~verdict & ~same).sum() / max(1, (~same).sum()), (~same).sum())) if n]
+    rates = [(verdict == same)[same == label].mean() for label in (True, False) if (same == label).any()]
     return float(np.mean(rates))
 
 

@@ -89,7 +89,9 @@ def load_classifier(path: str | Path | None = None) -> PairClassifier:
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not a JSON file: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(f"{where}: expected a JSON object with format {FORMAT!r}; make one by train_classifier(pairs).save(path)")
+        raise ValueError(
+            f"{where}: expected a JSON object with format {FORMAT!r}; make one by train_classifier(pairs).save(path)"
+        )
     if document.get("version") != VERSION:
         raise ValueError(f"{where}: expected version {VERSION}, got {document.get('version')!r}; train it again")
     unknown = [name for name in document["features"] if name not in FEATURES]

@@ -117,7 +117,11 @@ def evaluate(
     (1.0, 1.0)
     """
     probability, same = check_labels(probability, same)
-    units = np.arange(len(same)) if prompts is None else np.unique(np.asarray([*prompts], dtype=str), return_inverse=True)[1]
+    units = (
+        np.arange(len(same))
+        if prompts is None
+        else np.unique(np.asarray([*prompts], dtype=str), return_inverse=True)[1]
+    )
     if len(units) != len(same):
         raise ValueError(f"prompts: expected {len(same)}, one for each pair, got {len(units)}")
     found: dict[str, PairEvaluation] = {}

@@ -78,7 +78,7 @@ def pair_features(group: Answers, rarity: Rarity) -> np.ndarray:
     texts, n = group.texts, len(group.texts)
     words = [split_words(text) for text in texts]
     asked = set(split_words(group.prompt))
-    own = [[w for w in ws if w not in asked and (w not in FUNCTION_WORDS or w in NEGATIONS)] for ws in words]
+    own = [_own(ws, asked) for ws in words]
     rare = {word: rarity(word) for word in set().union(*map(set, words))} if words else {}
     n_words = np.array([len(ws) for ws in words], dtype=float)
     prompt_share = np.array([len(asked & set(ws)) / max(1, len(asked)) for ws in words])
@@ -117,6 +117,33 @@ def pair_features(group: Answers, rarity: Rarity) -> np.ndarray:
     return np.stack([table[name] for name in FEATURES], axis=-1)
 
 
+def rare_word_cosines(group: Answers, rarity: Rarity, *, own: bool = False) -> np.ndarray:
+    """Return cosines of (1 + ln count)·rarity vectors of all pairs of a group, (n, n) float64.
+
+    Parameters
+    ----------
+    group : Answers
+    rarity : Rarity
+    own : bool
+        Leave out function words and words of the prompt.
+
+    Source: Salton and Buckley 1988. Departures: none.
+
+    Examples
+    --------
+    >>> rare_word_cosines(Answers("", ("a fox", "a fox")), Rarity(1, {}, 0.5)).round(3).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    asked = set(split_words(group.prompt)) if own else set()
+    words = [split_words(text) for text in group.texts]
+    rare = {word: rarity(word) for word in set().union(*map(set, words))} if words else {}
+    return _cosine([_own(ws, asked) for ws in words] if own else words, rare)
+
+
+def _own(words: Sequence[str], asked: set[str]) -> list[str]:
+    return [w for w in words if w not in asked and (w not in FUNCTION_WORDS or w in NEGATIONS)]
+
+
 def _shared(collections: Sequence, *, multiset: bool = False) -> np.ndarray:
     """Return sizes of intersections of sets (or of lists, as multisets) of anything hashable, (n, n)."""
     number: dict = {}
@@ -139,7 +166,9 @@ def _cosine(words: Sequence[Sequence[str]], weight: Mapping[str, float]) -> np.n
         items += [number.setdefault(word, len(number)) for word in count]
         text += [i] * len(count)
         value += [(1 + np.log(c)) * weight[word] for word, c in count.items()]
-    return cosine(shared_items(np.array(items, dtype=np.int64), np.array(text, dtype=np.int64), len(words), np.array(value)))
+    return cosine(
+        shared_items(np.array(items, dtype=np.int64), np.array(text, dtype=np.int64), len(words), np.array(value))
+    )
 
 
 def _rouge_l(texts: Sequence[str]) -> np.ndarray:

@@ -14,7 +14,7 @@ from breadth.partitions.words import number_occurrences, number_words
 MEASURES = ("rouge1", "rougeL", "jaccard")
 # 0.40: mean number of classes nearest to NoveltyBench's own on 100 prompts × 10 answers (ROUGE-1); the other two are
 # the cuts of equal balanced accuracy on the 1,000 human pairs of NoveltyBench
-THRESHOLDS = {"rouge1": 0.40, "rougeL": 0.25, "jaccard": 0.25}
+THRESHOLDS = {"rouge1": 0.40, "rougeL": 0.29, "jaccard": 0.32}
 PAIRS_TO_BATCH = 2_000  # groups are gathered to this many pairs before their common subsequences are computed
 
 
@@ -54,10 +54,8 @@ class Overlap:
 
     def blocks(self, groups: Sequence[Answers]) -> list[np.ndarray]:
         """Return for each group the scores of all pairs, (n, n) float64; see :class:`BlockBackend`."""
-        if self.measure == "rougeL":
-            found = _rouge_l(groups)
-        else:
-            found = [_set_overlap(group.texts, self.measure) for group in groups]
+        sets = self.measure != "rougeL"
+        found = [_set_overlap(group.texts, self.measure) for group in groups] if sets else _rouge_l(groups)
         for group, block in zip(groups, found, strict=True):
             settle_short(block, group, self.short_words)
         return found
@@ -71,7 +69,7 @@ def settle_short(block: np.ndarray, group: Answers, short_words: int) -> None:
     block : (n, n) float64
     group : Answers
     short_words : int
-        See :class:`Overlap`; pairs without words at all (emoji) are settled even at 0.
+        See :class:`Overlap`.
     """
     words = [text if is_short(text, short_words) else None for text in group.texts]
     keys = {i: short_key(text, group.prompt) for i, text in enumerate(words) if text is not None}

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 DENSE_CELLS = 4_000_000  # above it the texts × items matrix is kept sparse: 16 MB of float32
+FEW_PAIRS = 64  # below it, one pair after the other is faster than all together
 
 
 def shared_items(items: np.ndarray, text: np.ndarray, n: int, weight: np.ndarray | None = None) -> np.ndarray:
@@ -107,13 +108,18 @@ def common_subsequences(ids: np.ndarray, start: np.ndarray, first: np.ndarray, s
     n, lengths = len(start) - 1, np.diff(start)
     if not len(first) or not len(ids):
         return np.zeros(len(first), dtype=np.int64)
+    if len(first) < FEW_PAIRS:
+        return np.array([_common_subsequence(ids[start[i] : start[i + 1]], ids[start[j] : start[j + 1]]) for i, j in
+                         zip(first.tolist(), second.tolist(), strict=True)], dtype=np.int64)  # fmt: skip
     text = np.repeat(np.arange(n), lengths)
     position = np.arange(len(ids)) - start[text]
     n_limbs = int(lengths.max() + 63) // 64
     vocabulary, word = np.unique(ids, return_inverse=True)
     cells, cell = np.unique(text * len(vocabulary) + word, return_inverse=True)
     row_of = np.zeros((n, len(vocabulary) + 1), dtype=np.int32)  # 0: a word that the text does not hold, and padding
-    row_of.reshape(-1)[cells // len(vocabulary) * (len(vocabulary) + 1) + cells % len(vocabulary)] = np.arange(len(cells)) + 1
+    row_of.reshape(-1)[cells // len(vocabulary) * (len(vocabulary) + 1) + cells % len(vocabulary)] = (
+        np.arange(len(cells)) + 1
+    )
     table = np.zeros((n_limbs, len(cells) + 1), dtype=np.uint64)
     bit = np.left_shift(np.uint64(1), (position % 64).astype(np.uint64))
     np.bitwise_or.at(table, (position // 64, cell + 1), bit)
@@ -136,3 +142,16 @@ def common_subsequences(ids: np.ndarray, start: np.ndarray, first: np.ndarray, s
             state[limb] = total | (old & ~match)
     bits = np.unpackbits(np.ascontiguousarray(~state).view(np.uint8), axis=1)  # (limbs, 64·M)
     return bits.reshape(n_limbs, len(first), 64).sum(axis=(0, 2), dtype=np.int64)
+
+
+def _common_subsequence(a: np.ndarray, b: np.ndarray) -> int:
+    """Return the length of one longest common subsequence, with Python's long integers as rows of bits."""
+    held: dict[int, int] = {}
+    for position, word in enumerate(a.tolist()):
+        held[word] = held.get(word, 0) | (1 << position)
+    full = (1 << len(a)) - 1
+    state = full
+    for word in b.tolist():
+        both = state & held.get(word, 0)
+        state = ((state + both) | (state - both)) & full
+    return len(a) - state.bit_count()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -44,12 +44,14 @@ class BlockBackend(Protocol):
 class PairBackend(Protocol):
     """Scores single pairs at a price: a cross-encoder, a judge behind an endpoint.
 
-    ``name`` and ``threshold`` as above. ``score_pairs`` may raise; it then leaves what is done in the
-    ``done`` attribute of the exception if it has one, so that the rest can be asked again.
+    ``name`` and ``threshold`` as above.
     """
 
     name: str
     threshold: float
 
-    def score_pairs(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return the probability that the two are equivalent, (M,) float64 in [0, 1]; blind to their order."""
+    def score_pairs(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, float]]:
+        """Yield (position in ``pairs``, probability of being equivalent), in any order, each position once.
+
+        What is yielded before an exception is kept, so that only the rest is asked again.
+        """

@@ -10,14 +10,17 @@ from breadth.partitions.words import split_words
 SHORT_WORDS = 5  # NoveltyBench and DARLING judge pairs of up to 5 words by rule, not by model
 
 FUNCTION_WORDS = frozenset(
-    "a an the and or but if of to in on at by for from with as is are was were be been being it its this that these "
+    "a an the and or but if of to in on at by for from with as is are was were be been being it its this that these "  # noqa: SIM905
     "those i you he she we they my your his her our their me him them us do does did have has had will would can could "
     "should may might must so than then there here what which who whom when where why how all any some each more most "
     "other into over also just about up out s re ve ll d m".split()
 )
-NEGATIONS = frozenset("no not never none nor without t nothing neither cannot".split())  # t: don't, isn't
+# "t" is what the tokeniser leaves of "don't"
+NEGATIONS = frozenset("no not never none nor without t nothing neither cannot".split())  # noqa: SIM905
 # what an answer of a few words is introduced by; "I picked 53" says 53
-_LEADS = frozenset("pick picked choose chose choice answer say said think guess go going suggest name sure okay".split())
+_LEADS = frozenset(
+    "pick picked choose chose choice answer say said think guess go going suggest name sure okay".split()  # noqa: SIM905
+)
 
 
 def short_key(text: str, prompt: str = "") -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from breadth.partitions.calibration import choose_threshold, fit_calibration, grouped_folds
+from breadth.partitions.calibration import choose_threshold, grouped_folds
 from breadth.partitions.classifier import PairClassifier
 from breadth.partitions.evaluation import auroc
-from breadth.partitions.features import FEATURES, count_rarity, pair_features
+from breadth.partitions.features import FEATURES, Rarity, count_rarity, pair_features
 from breadth.partitions.protocol import Answers
 
 RIDGE = 15.0  # on standardised features; the cross-validated AUROC of the shipped model is flat from 3 to 30
@@ -58,7 +58,7 @@ def cross_validate(
 ) -> np.ndarray:  # fmt: skip
     """Return the probability of each pair from a model that has seen neither it nor its prompt, (M,) float64.
 
-    Word rarities, scaling, coefficients and the Platt curve are fitted without the fold.
+    Word rarities, scaling and coefficients are fitted without the fold.
 
     Parameters
     ----------
@@ -79,10 +79,10 @@ def cross_validate(
     fold = grouped_folds([group.prompt for group in groups], n_folds, seed=seed)
     probability = np.empty(len(groups))
     for k in range(n_folds):
-        kept = [group for group, f in zip(groups, fold, strict=True) if f != k]
-        model = _fit(kept, same[fold != k], ridge, tuple(features))
-        left_out = np.stack([pair_features(g, model.rarity)[0, 1] for g, f in zip(groups, fold, strict=True) if f == k])
-        probability[fold == k] = model.probability(left_out)
+        rarity = count_rarity([text for group, f in zip(groups, fold, strict=True) if f != k for text in group.texts])
+        table = np.stack([pair_features(group, rarity)[0, 1] for group in groups])
+        kept = fold != k
+        probability[~kept] = _fit(table[kept], same[kept], rarity, ridge, tuple(features)).probability(table[~kept])
     return probability
 
 
@@ -139,7 +139,9 @@ def train_classifier(
     held_out = cross_validate(pairs, n_folds=n_folds, seed=seed, ridge=ridge, features=features)
     prompts = [group.prompt for group in groups]
     cut = choose_threshold(held_out, same, prompts, objective=objective, n_folds=n_folds, seed=seed)
-    model = _fit(groups, same, ridge, tuple(features))
+    rarity = count_rarity([text for group in groups for text in group.texts])
+    table = np.stack([pair_features(group, rarity)[0, 1] for group in groups])
+    model = _fit(table, same, rarity, ridge, tuple(features))
     record = {
         "data": data,
         "licence": licence,
@@ -158,9 +160,9 @@ def train_classifier(
     )
 
 
-def _fit(groups: Sequence[Answers], same: np.ndarray, ridge: float, features: tuple[str, ...]) -> PairClassifier:
-    rarity = count_rarity([text for group in groups for text in group.texts])
-    table = np.stack([pair_features(group, rarity)[0, 1] for group in groups])
+def _fit(
+    table: np.ndarray, same: np.ndarray, rarity: Rarity, ridge: float, features: tuple[str, ...]
+) -> PairClassifier:
     table = table[:, [FEATURES.index(name) for name in features]]
     mean, deviation = table.mean(axis=0), table.std(axis=0)
     deviation = np.where(deviation > 1e-9, deviation, 1.0)  # a feature that never varies has no coefficient
