@@ -1,5 +1,6 @@
 """The endpoint backend against a local server that also misbehaves."""
 
+import contextlib
 import json
 import threading
 import time
@@ -42,10 +43,8 @@ class Server:
                 for name, value in {"Content-Length": str(len(data)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client has gone
                     self.wfile.write(data)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client has gone
 
             def do_GET(self):
                 outer.keys.append(self.headers.get("Authorization"))

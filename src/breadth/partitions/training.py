@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from breadth.partitions.calibration import choose_threshold, grouped_folds
 from breadth.partitions.classifier import PairClassifier
 from breadth.partitions.evaluation import auroc
-from breadth.partitions.features import FEATURES, Rarity, count_rarity, pair_features
+from breadth.partitions.features import FEATURES, Rarity, count_rarity, pair_features, rare_word_cosines
 from breadth.partitions.protocol import Answers
 
 RIDGE = 15.0  # on standardised features; the cross-validated AUROC of the shipped model is flat from 3 to 30
@@ -78,9 +78,12 @@ def cross_validate(
     groups, same = read_pairs(pairs)
     fold = grouped_folds([group.prompt for group in groups], n_folds, seed=seed)
     probability = np.empty(len(groups))
+    table = _features(groups, Rarity(0, {}, 0.0))
     for k in range(n_folds):
         rarity = count_rarity([text for group, f in zip(groups, fold, strict=True) if f != k for text in group.texts])
-        table = np.stack([pair_features(group, rarity)[0, 1] for group in groups])
+        for name, own in (("cosine_rare", False), ("cosine_rare_own", True)):  # the only ones that rarity has a part in
+            column = [rare_word_cosines(group, rarity, own=own)[0, 1] for group in groups]
+            table[:, FEATURES.index(name)] = column
         kept = fold != k
         probability[~kept] = _fit(table[kept], same[kept], rarity, ridge, tuple(features)).probability(table[~kept])
     return probability
@@ -140,8 +143,7 @@ def train_classifier(
     prompts = [group.prompt for group in groups]
     cut = choose_threshold(held_out, same, prompts, objective=objective, n_folds=n_folds, seed=seed)
     rarity = count_rarity([text for group in groups for text in group.texts])
-    table = np.stack([pair_features(group, rarity)[0, 1] for group in groups])
-    model = _fit(table, same, rarity, ridge, tuple(features))
+    model = _fit(_features(groups, rarity), same, rarity, ridge, tuple(features))
     record = {
         "data": data,
         "licence": licence,
@@ -158,6 +160,11 @@ def train_classifier(
     return PairClassifier(
         model.features, model.mean, model.deviation, model.coefficient, model.intercept, model.rarity, cut.value, record
     )
+
+
+def _features(groups: Sequence[Answers], rarity: Rarity) -> np.ndarray:
+    """Return the features of the pair in each group of two, (M, F)."""
+    return np.stack([pair_features(group, rarity)[0, 1] for group in groups])
 
 
 def _fit(
