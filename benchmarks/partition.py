@@ -1,6 +1,6 @@
 """What a partition costs: calls of the judge and seconds per group against asking about all pairs, and word overlap at scale.
 
-    OMP_NUM_THREADS=1 python benchmarks/partition.py [--noveltybench FILE.jsonl.gz] [--low 0.1]
+    OMP_NUM_THREADS=1 python benchmarks/partition.py [--noveltybench FILE.jsonl.gz] [--low 0.05] [--nearest 4]
 
 The judge is a counting stand-in for a cross-encoder that always knows the class of an answer; the seconds are those of
 everything around it. The answers are synthetic: half of the words are common to all, half belong to the class. With the
@@ -70,11 +70,11 @@ def one(title: str, texts: list[str], truth: np.ndarray, settings: dict, all_pai
     )
 
 
-def real(path: str, low: float) -> None:
-    """Print what the screen does to real answers."""
+def real(path: str, screens: dict[str, dict]) -> None:
+    """Print what each screen does to real answers."""
     with gzip.open(path, "rt", encoding="utf-8") as handle:
         rows = [json.loads(line) for line in handle]
-    for title, settings in (("greedy", {}), (f"greedy, screen ≤ {low:g}", {"screen": "classifier", "screen_low": low})):
+    for title, settings in screens.items():
         calls, agreement, shares = 0, [], []
         for row in rows:
             known = dict(zip((t.strip() for t in row["generations"]), row["partition"], strict=True))
@@ -93,8 +93,10 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--noveltybench", help="file with generations and partition for each prompt")
-    parser.add_argument("--low", type=float, default=0.1, help="the screen calls pairs different at or below it")
+    parser.add_argument("--low", type=float, default=0.05, help="the screen calls pairs different at or below it")
+    parser.add_argument("--nearest", type=int, default=4, help="representatives asked about for each answer, at most")
     args = parser.parse_args()
+    nearest = {"screen": "classifier", "screen_low": args.low, "screen_nearest": args.nearest}
     screen = {"screen": "classifier", "screen_low": args.low}
     for n in (8, 16, 64, 256):
         for label, n_classes in (("at most 6 classes", 6), ("all differ", n)):
@@ -104,9 +106,15 @@ def main() -> None:
             one("components, all pairs", texts, truth, {"clustering": "components"}, all_pairs)
             one("greedy", texts, truth, {}, all_pairs)
             one(f"greedy, screen ≤ {args.low:g}", texts, truth, screen, all_pairs)
+            one(f"greedy, screen, {args.nearest} nearest", texts, truth, nearest, all_pairs)
     if args.noveltybench:
         print("NoveltyBench, 100 prompts × 10 answers")
-        real(args.noveltybench, args.low)
+        named = {
+            "greedy": {},
+            f"greedy, screen ≤ {args.low:g}": screen,
+            f"greedy, screen, {args.nearest} nearest": nearest,
+        }
+        real(args.noveltybench, named)
     print("word overlap, 256 prompts × 16 rollouts × 300 words")
     draw = random.Random(0)
     words, weights = [f"w{i}" for i in range(5000)], [1 / (i + 5) for i in range(5000)]

@@ -107,7 +107,7 @@ def test_on_policy_is_the_default():
     assert a.matrix.shape == (2, 3)
 
 
-REMEMBERING = ("reinvent_filter", "ucb", "adaptive_entropy")
+REMEMBERING = ("reinvent_filter", "ucb", "adaptive_entropy", "quality_target")
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.entries("objective") if name not in REMEMBERING])

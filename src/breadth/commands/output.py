@@ -33,7 +33,7 @@ def print_json(value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name != "draws"}
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.repr}  # hidden: bulk data
     if isinstance(value, Mapping):
         return dict(value)
     if hasattr(value, "tolist"):

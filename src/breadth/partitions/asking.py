@@ -24,11 +24,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Screen:
-    """A cheap backend that settles the clear pairs: different at or below ``low``, the same at or above ``high``."""
+    """A cheap backend that settles the clear pairs: different at or below ``low``, the same at or above ``high``.
+
+    With ``nearest`` the greedy clustering asks about that many of the most similar representatives at most, and takes an
+    answer that is none of them for a new class: it can split a class and never join two.
+    """
 
     backend: BlockBackend
     low: float
     high: float
+    nearest: int | None = None
 
 
 class Asker:
@@ -53,6 +58,8 @@ class Asker:
     def __init__(self, judge: PairBackend, *, threshold: float, screen: Screen | None, cache_size: int) -> None:
         if screen is not None and not 0 <= screen.low < screen.high:
             raise ValueError(f"screen: expected 0 <= low < high, got low {screen.low} and high {screen.high}")
+        if screen is not None and screen.nearest is not None and screen.nearest < 1:
+            raise ValueError(f"screen: expected nearest to be 1 or more, got {screen.nearest}")
         if cache_size < 0:
             raise ValueError(f"cache_size: expected 0 or more, got {cache_size}")
         self.judge, self.threshold, self.screen, self.cache_size = judge, threshold, screen, cache_size
@@ -101,15 +108,18 @@ class Asker:
     ) -> Generator[tuple[int, int], float | None, np.ndarray]:
         """Yield the pairs that have to be asked about, take their scores, return the classes (n,)."""
         first: list[int] = []
+        most = self.screen.nearest if self.screen is not None else None
         kinds = np.empty(len(settled), dtype=np.int64)
         for i in range(len(settled)):
             classes = list(range(len(first)))
             if near is not None:
                 classes.sort(key=lambda k: (-near[i, first[k]], k))
             kinds[i] = len(first)
+            n_asked = 0
             for k in classes:
                 score = settled[i, first[k]]
-                if np.isnan(score):
+                if np.isnan(score) and n_asked != most:
+                    n_asked += 1
                     score = yield i, first[k]
                 else:
                     self.cost.n_wanted += 1

@@ -216,6 +216,7 @@ def partition(
     screen: str | BlockBackend | None = None,
     screen_low: float = 0.05,
     screen_high: float = 1.0,
+    screen_nearest: int | None = None,
     cache_size: int = 1_000_000,
     **settings: Any,
 ) -> Partition:
@@ -237,6 +238,8 @@ def partition(
         A cheap backend that settles the clear pairs before a cross-encoder or an endpoint is asked.
     screen_low, screen_high : float
         Different at or below, the same at or above; at 1 the screen calls only rule-equal short answers the same.
+    screen_nearest : int, optional
+        The greedy clustering asks about this many of the representatives that the screen finds most similar, at most.
     cache_size : int
         Verdicts of a judge that are kept from step to step.
     **settings
@@ -265,7 +268,7 @@ def partition(
     0.0
     """
     built = _build(backend, settings)
-    screened = Screen(_build(screen, {}), screen_low, screen_high) if screen is not None else None
+    screened = Screen(_build(screen, {}), screen_low, screen_high, screen_nearest) if screen is not None else None
     return Partition(
         built,
         threshold=threshold,
