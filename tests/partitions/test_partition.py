@@ -139,6 +139,17 @@ def test_a_screen_spares_the_clear_pairs():
     assert len(judge.asked) == 1 and distance[0, 1] >= 0.5 and distance[0, 2] == 0
 
 
+def test_only_the_nearest_representatives_are_asked_about():
+    judge = CountingJudge()
+    texts = [f"{name} {name} {name} with words that all share" for name in "abcdefghij"]
+    again = [f"{name} with some words that all share" for name in "jihgfedcba"]
+    same = breadth.partition(judge, screen="rouge1", screen_nearest=1)
+    assert same(texts + again).tolist() == [*range(10), *range(9, -1, -1)]
+    assert len(judge.asked) == 9 + 10
+    with pytest.raises(ValueError, match="screen: expected nearest to be 1 or more, got 0"):
+        breadth.partition(judge, screen="rouge1", screen_nearest=0)
+
+
 def test_what_a_judge_said_before_it_failed_is_kept():
     judge = CountingJudge(fail_after=2)
     same = breadth.partition(judge, clustering="components")

@@ -214,9 +214,9 @@ def partition(
     clustering: str = "greedy",
     calibration: Calibration | None = None,
     screen: str | BlockBackend | None = None,
-    screen_low: float = 0.05,
+    screen_low: float = 0.0,
     screen_high: float = 1.0,
-    screen_nearest: int | None = None,
+    screen_nearest: int | None = 4,
     cache_size: int = 1_000_000,
     **settings: Any,
 ) -> Partition:
@@ -237,9 +237,11 @@ def partition(
     screen : str or backend, optional
         A cheap backend that settles the clear pairs before a cross-encoder or an endpoint is asked.
     screen_low, screen_high : float
-        Different at or below, the same at or above; at 1 the screen calls only rule-equal short answers the same.
+        Different at or below, the same at or above. At 0 and 1 the screen settles only the pairs of short answers that its
+        rule is sure of, and otherwise says whom to compare with first.
     screen_nearest : int, optional
-        The greedy clustering asks about this many of the representatives that the screen finds most similar, at most.
+        The greedy clustering asks about this many of the representatives that the screen finds most similar, at most;
+        None = all of them. The other clusterings ask about every pair between the two bounds.
     cache_size : int
         Verdicts of a judge that are kept from step to step.
     **settings
