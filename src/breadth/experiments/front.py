@@ -39,6 +39,8 @@ def study(
         As the options of ``breadth study``.
     settings : sequence of "key=value"
         As ``--set``.
+
+    Runs are processes of their own: in a script, call this under ``if __name__ == "__main__":``.
     """
     extra = [] if steps is None else [f"train.steps={steps}"]
     loaded = load_study(

@@ -187,7 +187,10 @@ def run_jobs(
             for key, (job, process, receive) in list(running.items()):
                 if process.is_alive() and not receive.poll():
                     continue
-                outcome, message = receive.recv() if receive.poll() else ("failed", "")
+                try:
+                    outcome, message = receive.recv()
+                except EOFError:  # it died without a word
+                    outcome, message = "failed", ""
                 process.join()
                 del running[key]
                 if outcome != "done":
@@ -195,8 +198,6 @@ def run_jobs(
                     raise RunFailed(f"{job.settings.name}, seed {job.settings.seed} ({job.folder}): {message or died}")
             on_state([look(job.settings, job.folder) for job in jobs])
             time.sleep(POLL_SECONDS)
-    except EOFError:
-        raise RunFailed("a run's process ended without a word (killed? out of memory?)") from None
     finally:
         for _, process, _ in running.values():
             process.terminate()

@@ -165,7 +165,8 @@ def _evaluate(
         known = column[np.isfinite(column)]
         low, high = np.quantile(known, [0.025, 0.975]).tolist() if len(known) else (None, None)
         estimates.append(Estimate(value, low, high) if np.isfinite(value) else Estimate(None))
-    return PairEvaluation(len(rows), float(same[rows].mean()), threshold, *estimates, parts)
+    named = dict(zip(("auroc", "accuracy", "balanced_accuracy", "f1", "ece"), estimates, strict=True))
+    return PairEvaluation(len(rows), float(same[rows].mean()), threshold, parts=parts, **named)
 
 
 def adjusted_rand_index(kinds: Sequence[int] | np.ndarray, truth: Sequence[int] | np.ndarray) -> float:

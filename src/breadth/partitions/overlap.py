@@ -13,7 +13,7 @@ from breadth.partitions.words import number_occurrences, number_words
 
 MEASURES = ("rouge1", "rougeL", "jaccard")
 # 0.40: mean number of classes nearest to NoveltyBench's own on 100 prompts × 10 answers (ROUGE-1); the other two are
-# the cuts of equal balanced accuracy on the 1,000 human pairs of NoveltyBench
+# the cuts of best balanced accuracy on the 1,000 human pairs of NoveltyBench
 THRESHOLDS = {"rouge1": 0.40, "rougeL": 0.29, "jaccard": 0.32}
 PAIRS_TO_BATCH = 2_000  # groups are gathered to this many pairs before their common subsequences are computed
 

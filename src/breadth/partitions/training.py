@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from breadth.partitions.calibration import choose_threshold, grouped_folds
 from breadth.partitions.classifier import PairClassifier
-from breadth.partitions.evaluation import auroc
+from breadth.partitions.evaluation import evaluate
 from breadth.partitions.features import FEATURES, Rarity, count_rarity, pair_features, rare_word_cosines
 from breadth.partitions.protocol import Answers
 
@@ -144,6 +144,7 @@ def train_classifier(
     cut = choose_threshold(held_out, same, prompts, objective=objective, n_folds=n_folds, seed=seed)
     rarity = count_rarity([text for group in groups for text in group.texts])
     model = _fit(_features(groups, rarity), same, rarity, ridge, tuple(features))
+    found = evaluate(held_out, same, threshold=cut.value, prompts=prompts, seed=seed)
     record = {
         "data": data,
         "licence": licence,
@@ -152,7 +153,9 @@ def train_classifier(
         "n_same": int(same.sum()),
         "n_prompts": len(set(prompts)),
         "folds": f"{n_folds}, by prompt, seed {seed}",
-        "auroc": round(auroc(held_out, same), 4),
+        "auroc": round(found.auroc.value or 0.0, 4),
+        "auroc_low": round(found.auroc.low or 0.0, 4),
+        "auroc_high": round(found.auroc.high or 0.0, 4),
         "objective": objective,
         objective: round(cut.held_out, 4),
         "ridge": ridge,

@@ -37,7 +37,7 @@ class TfIdf:
     """
 
     name = "tfidf"
-    threshold = 0.3  # equal balanced accuracy on the 1,000 human pairs of NoveltyBench
+    threshold = 0.3  # mean number of classes nearest to NoveltyBench's own on 100 prompts × 10 answers
 
     def __init__(self, *, drop_prompt: bool = False, short_words: int = SHORT_WORDS) -> None:
         self.drop_prompt = drop_prompt
