@@ -110,7 +110,7 @@ def test_train_runs_alone_and_takes_overrides(home):
     assert settings["objective"] == {"kind": "darling", "floor": 0.2} and settings["train"]["steps"] == 4
 
 
-@pytest.mark.parametrize("what", ["objectives", "tasks", "metrics", "laws", "studies"])
+@pytest.mark.parametrize("what", ["objectives", "tasks", "metrics", "laws", "partitions", "studies"])
 def test_list(home, what):
     names = [row["name"] for row in json.loads(breadth("list", what, "--json", cwd=home).stdout)]
     assert names and len(names) == len(set(names))

@@ -57,3 +57,32 @@ def test_what_cannot_be_read_is_named(folder):
     assert "line 2" in run(folder / "bad.jsonl", code=1).stderr
     assert "expected NAME=COLUMN" in run(folder / "bad.jsonl", "--field", "x", code=1).stderr
     assert "no run folders there" in run(folder / "nowhere", code=1).stderr
+
+
+def partition(*words, code=0):
+    done = subprocess.run([sys.executable, "-m", "breadth", "partition", *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_a_file_is_labelled(folder):
+    path = write(folder / "p.jsonl", lambda p, a, s: ("a red fox runs far", "the blue whale sings deep songs")[a % 2])
+    found = json.loads(partition("run", path, "--backend", "rouge1", "--out", folder / "labelled.jsonl", "--json").stdout)
+    assert found["prompts"] == 8 and found["classes"] == 16
+    labelled = [json.loads(line) for line in (folder / "labelled.jsonl").read_text().splitlines()]
+    assert len(labelled) == 48 and {row["kind"] for row in labelled} == {0, 1}
+    assert "2.00 a prompt" in partition("run", path).stdout
+
+
+def test_a_classifier_is_trained_and_evaluated(folder):
+    rows = []
+    for i in range(60):
+        other = f"red fox number {i} runs" if i % 2 else f"blue owl {i * 7} sleeps deeply tonight"
+        rows.append({"prompt": f"p{i}", "generation_0": f"red fox number {i} ran", "generation_1": other, "similar": i % 2})
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = json.loads(partition("train", folder / "pairs.jsonl", "--out", folder / "model.json", "--json").stdout)
+    assert found["record"] and (folder / "model.json").is_file()
+    words = ("eval", folder / "pairs.jsonl", "--model", folder / "model.json", "--json")
+    assert json.loads(partition(*words).stdout)["auroc"]["value"] > 0.9
+    (folder / "pairs.jsonl").write_text("{oops\n")
+    assert "line 1: expected a JSON object with prompt" in partition("eval", folder / "pairs.jsonl", code=1).stderr

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from breadth.commands.output import fail, print_json
+from breadth.commands.partition import app as partition_app
 from breadth.config import ConfigError
 
 app = typer.Typer(
@@ -23,6 +24,8 @@ app = typer.Typer(
     "Start with [bold]breadth study circle[/bold]: it trains a small prior, tunes it with four objectives, measures what each gain in quality "
     "cost in diversity, and writes a report. About four minutes on two CPU cores; nothing is downloaded.",
 )
+
+app.add_typer(partition_app, name="partition")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Overrides = Annotated[
@@ -283,10 +286,10 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="objectives, tasks, metrics, laws or studies.")],
+    what: Annotated[str, typer.Argument(help="objectives, tasks, metrics, laws, partitions or studies.")],
     json: Json = False,
 ) -> None:
-    """List what breadth knows: objectives, tasks, metrics, laws, studies."""
+    """List what breadth knows: objectives, tasks, metrics, laws, partitions, studies."""
     from breadth.commands.output import console, entries_table, known_entries
 
     rows = known_entries(what)

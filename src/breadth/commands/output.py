@@ -119,7 +119,7 @@ def lifts_table(lifts: Sequence[Any]) -> Table:
     return table
 
 
-KINDS = ("objectives", "tasks", "metrics", "laws", "studies")
+KINDS = ("objectives", "tasks", "metrics", "laws", "partitions", "studies")
 
 
 def known_entries(what: str) -> list[dict[str, Any]]:
