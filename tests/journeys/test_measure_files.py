@@ -77,8 +77,8 @@ def test_a_file_is_labelled(folder):
 def test_a_classifier_is_trained_and_evaluated(folder):
     rows = []
     for i in range(60):
-        other = f"red fox number {i} runs" if i % 2 else f"blue owl {i * 7} sleeps deeply tonight"
-        rows.append({"prompt": f"p{i}", "generation_0": f"red fox number {i} ran", "generation_1": other, "similar": i % 2})
+        other = f"a red fox number {i} runs over the hill" if i % 2 else f"some blue owl {i * 7} sleeps deeply all tonight"
+        rows.append({"prompt": f"p{i}", "generation_0": f"one red fox number {i} ran over a hill", "generation_1": other, "similar": i % 2})
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = json.loads(partition("train", folder / "pairs.jsonl", "--out", folder / "model.json", "--json").stdout)
     assert found["record"] and (folder / "model.json").is_file()
