@@ -21,6 +21,7 @@ _PUBLIC = {
     "mean_pairwise_tanimoto": "breadth.tasks.fingerprints:mean_pairwise_tanimoto",
     "fit_law": "breadth.laws.fit:fit_law",
     "lift": "breadth.laws.lift:lift",
+    "forecast": "breadth.laws.forecast:forecast",
     # named methods and tasks
     "objective": "breadth.catalogue:objective",
     "task": "breadth.catalogue:task",

@@ -108,6 +108,43 @@ class LawFit:
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """A predicted measurement: median, 80 % and 95 % intervals. All None where it cannot be told."""
+
+    value: float | None = None
+    low80: float | None = None
+    high80: float | None = None
+    low95: float | None = None
+    high95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the first checkpoints of a run say about the rest of it. Made by :func:`breadth.forecast`.
+
+    ``model`` is what the predictions rest on: "law" (trends over steps, tied by the fitted law), "monotone" (trends
+    alone) or "none" (nothing can be told); ``reason`` says why that one. ``target_model`` is the same for
+    ``diversity_at_target``, or "measured" where the target was reached before ``at_step``.
+    """
+
+    label: str
+    seed: int
+    target_quality: float
+    at_step: float  # last checkpoint that was looked at
+    final_step: float | None  # end of training; None = not known
+    n: int  # checkpoints looked at, with both R and D
+    model: str  # "law" | "monotone" | "none"
+    reason: str
+    reached: str  # "yes" | "no" | "cannot tell": R >= target at any checkpoint up to final_step
+    probability: float | None  # of that; 1 where it was measured
+    target_model: str  # "law" | "monotone" | "measured" | "none"
+    diversity_at_target: Prediction  # given that the target is reached
+    final_quality: Prediction
+    final_diversity: Prediction
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lift:
     """Diversity of method A minus method B at equal quality (or at the end of equal runs), paired over seeds."""
 

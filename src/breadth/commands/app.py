@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from breadth.commands.forecasting import forecast
 from breadth.commands.output import fail, print_json
 from breadth.commands.partition import app as partition_app
 from breadth.config import ConfigError
@@ -260,6 +261,9 @@ def compare(
         print_json(lifts)
         return
     console.print(lifts_table(lifts))
+
+
+app.command()(forecast)
 
 
 @app.command()
