@@ -24,7 +24,7 @@ def test_importing_it_loads_no_torch():
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_line_says_what_the_objective_is(name):
     entry, objective = catalogue.lookup("objective", name), breadth.objective(name)
-    assert isinstance(objective, Objective if entry.family in ("policy", "group") else Card)
+    assert isinstance(objective, Objective if entry.family in ("policy", "actor_critic", "group") else Card)
     for attribute in ("name", "title", "family", "needs", "invariants", "source"):
         assert getattr(entry, attribute) == getattr(objective, attribute), attribute
     known = {"pair": PAIR_INVARIANTS, "sft": SFT_INVARIANTS, "selection": SELECTION_INVARIANTS}

@@ -34,7 +34,7 @@ class Entry:
     target: str
     summary: str
     source: str = ""
-    family: str = ""  # objectives: policy, group, pair, selection, sft
+    family: str = ""  # objectives: policy, actor_critic, group, pair, selection, sft
     needs: tuple[str, ...] = ()  # objectives: streams, at default settings
     invariants: tuple[str, ...] = ()  # objectives: what the advantages keep, at default settings
 
@@ -75,6 +75,11 @@ _OBJECTIVES = (
     _objective(
         "ppo_clip", "PPO-clip (no critic)", "several clipped steps on each batch, advantages scaled by their deviation",
         "Schulman et al. 2017, arXiv 1707.06347, eq. 7", _RG, tuple(name for name in _ALL if name != "group_local"),
+    ),
+    _objective(
+        "ppo", "PPO (value head, GAE)", "clipped steps against a learned value of every prefix",
+        "Schulman et al. 2017, arXiv 1707.06347, eq. 7 and 9; 2015, arXiv 1506.02438, eq. 16",
+        (*_RG, "value_old", "mask", "value", "value_target"), ("order_blind",), family="actor_critic",
     ),
     _objective(
         "reinvent", "REINVENT", "the policy's likelihood follows the prior's, augmented by the score",

@@ -9,7 +9,7 @@ from breadth import catalogue
 from breadth.objectives.remembering import RememberingObjective
 
 _WITH_ADVANTAGES = [
-    name for name, entry in catalogue.entries("objective").items() if entry.family in ("policy", "group")
+    name for name, entry in catalogue.entries("objective").items() if entry.family in ("policy", "actor_critic", "group")
 ]
 
 VARIANTS = {
@@ -54,6 +54,8 @@ VARIANTS = {
     "flowrl-clipped": ("flowrl", {"clip_weight": True, "scale": 2.0}),
     "trajectory_balance-learned": ("trajectory_balance", {"log_z": "learned", "beta": 0.5}),
     "ahc-group": ("ahc", {"within": "group", "share": 0.4, "sigma": 5.0}),
+    "ppo-plain": ("ppo", {"whiten_advantages": False, "value_clip": None, "trace": 0.5, "discount": 0.9}),
+    "ppo-kl": ("ppo", {"beta": 0.2, "value_coefficient": 1.0}),
     "batch_exploration-wrong": ("batch_exploration", {"penalise": "wrong", "weight": 1.0}),
 }
 
@@ -83,7 +85,12 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
     nudge = 0.6 * torch.randn(n, t, generator=generator, dtype=torch.float64)
     points = torch.rand(n, 2, generator=generator, dtype=torch.float64) / 2
     extra = torch.Generator().manual_seed(seed + 100)  # apart, so that the streams above stay what they were
+    unknown = torch.isnan(reward[order])[:, None]
+    values = torch.randn(3, n, t, generator=torch.Generator().manual_seed(seed + 200), dtype=torch.float64)
     return {
+        "value": values[0],
+        "value_old": values[0] + 0.3 * values[1],
+        "value_target": values[2].masked_fill(unknown, torch.nan),
         "group": label[order],
         "reward": reward[order],
         "correct": reward[order] > 0.5,
@@ -108,6 +115,7 @@ def batch(seed: int = 0, *, unscored: bool = True) -> dict[str, torch.Tensor]:
 SEQUENCE = (
     *("group", "reward", "correct", "kind", "distance", "logp_old", "logp_ref", "mask"),
     *("prompt_id", "key", "bucket_key", "reward_vector", "prediction_error", "in_top_k", "log_z"),
+    "value_old",
 )
 
 
@@ -127,6 +135,6 @@ def _rows(name, value, rows):
 
 def loss(objective, streams: dict[str, torch.Tensor], **more):
     """Return the loss of a batch with advantages from the whole batch, unless ``advantage`` is among ``more``."""
-    if objective.family == "policy" and "advantage" not in more:
+    if objective.family != "group" and "advantage" not in more:
         more["advantage"] = advantage(objective, streams)
     return objective.loss(**{name: value for name, value in streams.items() if name != "distance"}, **more)

@@ -12,7 +12,7 @@ def test_finite_differences(variant, seed):
     if objective.name in ("cispo", "flowrl"):
         pytest.skip("a detached ratio weighs this loss: its gradient is tested with the loss itself")
     streams = batch(seed)
-    given = {"advantage": advantage(objective, streams)} if objective.family == "policy" else {}
+    given = {"advantage": advantage(objective, streams)} if objective.family != "group" else {}
 
     def value(logp):
         return loss(objective, {**streams, "logp": logp}, **given).value
@@ -27,7 +27,7 @@ def test_micro_batches_sum_to_the_whole(variant):
     streams = batch()
     logp = streams["logp"].clone().requires_grad_(True)
     streams = {**streams, "logp": logp}
-    given = {"advantage": advantage(objective, streams)} if objective.family == "policy" else {}
+    given = {"advantage": advantage(objective, streams)} if objective.family != "group" else {}
     whole = loss(objective, streams, **given).value
     (expected,) = torch.autograd.grad(whole, logp)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from objective_variants import VARIANTS, advantage, batch, loss, make
 
-TOKENS = ("logp", "logp_old", "logp_ref", "entropy", "prediction_error")
+TOKENS = ("logp", "logp_old", "logp_ref", "entropy", "prediction_error", "value", "value_old", "value_target")
 
 
 def poisoned(streams, value):

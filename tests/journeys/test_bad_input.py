@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,11 +152,11 @@ def test_exploding_learning_rates_refuse_updates_and_name_rollouts(tmp_path, mon
     real = room.completion_logp
 
     def poisoned(model, rollouts, rows=None, **how):
-        logp, entropy = real(model, rollouts, rows, **how)
+        found = real(model, rollouts, rows, **how)
         if rows is not None and how.get("with_entropy") is False:
             hit = (rows == 3) | (rows == 7)
-            logp = logp * hit.float().masked_fill(hit, float("nan")).masked_fill(~hit, 1.0)[:, None]
-        return logp, entropy
+            return replace(found, logp=found.logp * hit.float().masked_fill(hit, float("nan")).masked_fill(~hit, 1.0)[:, None])
+        return found
 
     monkeypatch.setattr(room, "completion_logp", poisoned)
     with pytest.raises(RunStopped, match=r"5 updates in a row were refused, the last because .* 2 of 32 rollouts \(rollout 3: "):

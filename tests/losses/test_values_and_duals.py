@@ -5,7 +5,7 @@ import torch
 
 from breadth.losses.dual import dual_step
 from breadth.losses.flow import flow_square, sequence_weight
-from breadth.losses.gae import gae, terminal_reward, value_loss
+from breadth.losses.gae import critic_loss, gae, terminal_reward, value_loss, whiten_tokens
 
 G = torch.Generator().manual_seed(0)
 MASK = torch.tensor([[1, 1, 1, 1, 0], [1, 0, 0, 0, 0], [1, 1, 0, 1, 1], [0, 0, 0, 0, 0]], dtype=torch.bool)
@@ -50,6 +50,29 @@ def test_value_loss_takes_the_larger_of_two():
     assert stats["value_clip_share"] == 0.5
     matrix.sum().backward()
     assert value.grad.flatten().tolist() == pytest.approx([0.0, 0.1])
+
+
+def test_the_critic_leaves_out_what_has_no_target():
+    value = torch.tensor([[2.0, 0.1], [5.0, torch.nan]], requires_grad=True)
+    target, mask = torch.tensor([[3.0, 0.0], [torch.nan, torch.nan]]), torch.tensor([[True, True], [True, False]])
+    matrix, stats = critic_loss(value, mask, value=value, value_target=target, coefficient=0.5)
+    assert matrix.flatten().tolist() == pytest.approx([0.25, 0.0025, 0, 0])
+    assert stats == {"value_loss": pytest.approx(0.505 / 2)}
+    matrix.sum().backward()
+    assert value.grad.flatten().tolist() == pytest.approx([-0.5, 0.05, 0, 0])
+    nothing, stats = critic_loss(value, mask, value=value, value_target=target * torch.nan, coefficient=0.5)
+    assert nothing.abs().max() == stats["value_loss"] == 0
+    with pytest.raises(ValueError, match="coefficient: expected a number > 0, got 0"):
+        critic_loss(value, mask, value=value, value_target=target, coefficient=0)
+
+
+def test_whitening_sees_the_kept_tokens_only():
+    white = whiten_tokens(VALUE, MASK)
+    assert float(white[MASK].mean()) == pytest.approx(0, abs=1e-12)
+    assert float(white[MASK].std(correction=0)) == pytest.approx(1, abs=1e-6)
+    assert white[~MASK].abs().max() == 0
+    for equal in (whiten_tokens(torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool)), whiten_tokens(VALUE, MASK & False)):
+        assert equal.abs().max() == 0
 
 
 def test_flow_square_is_zero_at_its_law():

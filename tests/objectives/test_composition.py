@@ -113,7 +113,7 @@ REMEMBERING = ("reinvent_filter", "ucb", "adaptive_entropy", "quality_target")
 @pytest.mark.parametrize("name", [name for name in catalogue.entries("objective") if name not in REMEMBERING])
 def test_without_memory_there_is_no_state(name):
     method = objective(name)
-    if catalogue.lookup("objective", name).family in ("policy", "group"):
+    if catalogue.lookup("objective", name).family in ("policy", "actor_critic", "group"):
         method.observe(reward=[1.0], group=[0])
     assert method.state_dict() == {}
     method.load_state_dict({})
@@ -127,14 +127,14 @@ def test_without_memory_there_is_no_state(name):
 @pytest.mark.parametrize("name", catalogue.entries("objective"))
 def test_pieces_are_printed_in_the_order_in_which_they_run(name):
     slots = [str(piece).split()[0] for piece in objective(name).pieces]
-    assert slots == sorted(slots, key=["A1", "A2", "A3", "selection", "token", "loss", "penalty", "aggregation"].index)
+    assert slots == sorted(slots, key=["A1", "A2", "A3", "selection", "token", "loss", "penalty", "value", "aggregation"].index)
     assert str(objective(name)).splitlines()[0].startswith(f"{name} (")
 
 
 def test_an_objective_is_frozen():
     with pytest.raises(AttributeError):
         objective("grpo").name = "other"
-    with pytest.raises(ValueError, match="family: expected one of policy, group, pair, selection, sft, got 'other'"):
+    with pytest.raises(ValueError, match="family: expected one of policy, actor_critic, group, pair, selection, sft, got 'other'"):
         Objective(
             "x",
             "x",

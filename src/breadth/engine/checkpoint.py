@@ -1,8 +1,9 @@
 """Atomic checkpoints: a folder appears whole or not at all, and says what belongs in it.
 
 A checkpoint is a GPT-2 folder (``config.json``, ``model.safetensors``, and the vocabulary where the task has one) plus the
-optimiser (``optimizer.safetensors``) and ``state.json``. ``manifest.json`` holds the SHA-256 of each file. The folder is
-written under another name, forced to the disk, and renamed. Nothing is pickled.
+heads of objectives that have any (``heads.safetensors``), the optimiser (``optimizer.safetensors``) and ``state.json``.
+``manifest.json`` holds the SHA-256 of each file. The folder is written under another name, forced to the disk, and renamed.
+Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import torch
 from torch import Tensor
 
 from breadth.engine.gpt import GPT, load_gpt2, save_gpt2, save_tensors
+from breadth.engine.heads import Heads, named_parameters
 from breadth.engine.tokenizer import FileTokenizer, Tokenizer
 from breadth.ledger.rows import sync_folder, write_atomic
 from breadth.tasks.vocabulary import Vocabulary
 
 FORMAT = 1
 MANIFEST, STATE, OPTIMIZER, WEIGHTS = "manifest.json", "state.json", "optimizer.safetensors", "model.safetensors"
+HEADS = "heads.safetensors"
 KEEP_WHOLE = 2  # checkpoints that keep their optimiser state; older ones keep weights only, or go
 
 
@@ -83,6 +86,7 @@ def save_checkpoint(
     tokenizer: Tokenizer | None,
     state: dict[str, Any],
     keep: str = "all",
+    heads: Heads | None = None,
 ) -> Checkpoint:
     """Write the checkpoint of a step; what stood there before stays whole until the new one is complete.
 
@@ -91,7 +95,9 @@ def save_checkpoint(
     state : JSON-able dict
         Whatever else continues the run bit for bit (the objective's memory, counters).
     keep : "all" or "last"
-        Whether older checkpoints keep their weights. The last two always keep everything.
+        Whether older checkpoints keep their weights (and heads). The last two always keep everything.
+    heads : Heads, optional
+        Written beside the model, their optimiser state with the model's.
     """
     root.mkdir(parents=True, exist_ok=True)
     target = step_folder(root, step)
@@ -99,7 +105,10 @@ def save_checkpoint(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         write_model_folder(temporary, model, tokenizer)
-        save_tensors(_optimizer_tensors(model, optimizer), temporary / OPTIMIZER)
+        save_tensors(_optimizer_tensors(model, heads, optimizer), temporary / OPTIMIZER)
+        if heads is not None:
+            tensors = {name: value.detach().cpu().contiguous() for name, value in heads.state_dict().items()}
+            save_tensors(tensors, temporary / HEADS)
         (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
         hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(
@@ -161,8 +170,16 @@ def verify(path: Path) -> Checkpoint:
     return Checkpoint(path, step, files[WEIGHTS][:16])
 
 
-def load_checkpoint(path: Path, model: GPT, optimizer: torch.optim.Optimizer) -> tuple[Checkpoint, dict[str, Any]]:
-    """Put a verified checkpoint into a model and its optimiser; return it with the state that was saved beside it."""
+def load_checkpoint(
+    path: Path, model: GPT, optimizer: torch.optim.Optimizer, *, heads: Heads | None = None
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Put a verified checkpoint into a model, its heads and their optimiser; return it with the state that was saved beside it.
+
+    Raises
+    ------
+    CheckpointError
+        Damage, weights without their optimiser state, or other heads than ``heads`` has.
+    """
     from safetensors.torch import load_file
 
     checkpoint = verify(path)
@@ -171,8 +188,16 @@ def load_checkpoint(path: Path, model: GPT, optimizer: torch.optim.Optimizer) ->
             f"{path}: holds weights only (its optimiser state was thinned out): training cannot go on from here"
         )
     model.load_state_dict(load_gpt2(path).state_dict())
+    if heads is not None:
+        found = load_file(path / HEADS) if (path / HEADS).is_file() else {}
+        if set(found) != set(heads.state_dict()):
+            raise CheckpointError(
+                f"{path / HEADS}: expected {', '.join(heads.state_dict())}, got {', '.join(found) or 'no such file'}: "
+                "the checkpoint belongs to an objective with other heads; use a run folder of its own"
+            )
+        heads.load_state_dict(found)
     tensors = load_file(path / OPTIMIZER)
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model, heads):
         if f"{name}:step" in tensors:
             own = {k: tensors[f"{name}:{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {
@@ -181,9 +206,9 @@ def load_checkpoint(path: Path, model: GPT, optimizer: torch.optim.Optimizer) ->
     return checkpoint, json.loads((path / STATE).read_text())
 
 
-def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(model: GPT, heads: Heads | None, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model, heads):
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{name}:{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
     return tensors

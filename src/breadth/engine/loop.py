@@ -1,7 +1,7 @@
 """The reinforcement-learning loop: sample, judge, shape, update; checkpoint and measure; continue after any interruption.
 
 What is on disk after step s depends on the settings alone. Every random stream is named by (seed, step, purpose), so there is
-no generator state to save; a checkpoint holds weights, optimiser and the objective's memory. On resuming, rows that were
+no generator state to save; a checkpoint holds weights, heads, optimiser and the objective's memory. On resuming, rows that were
 written after the last checkpoint are removed and written again, equal.
 """
 
@@ -28,8 +28,9 @@ from breadth.engine.checkpoint import (
     verify,
 )
 from breadth.engine.gpt import GPT, load_gpt2
+from breadth.engine.heads import heads_for, parameters
 from breadth.engine.machine import Machine
-from breadth.engine.policy import score_completions
+from breadth.engine.policy import completion_values, score_completions
 from breadth.engine.rollout import Sampling, sample
 from breadth.engine.streams import REFERENCE, judge, trainable
 from breadth.engine.tokenizer import FileTokenizer, Tokenizer, banned_tokens, load_tokenizer
@@ -103,8 +104,10 @@ class TrainingRun:
         self.reference = self._reference()
         self.sampling = sampling_of(s.sample, self.task)
         self.banned = banned_tokens(self.tokenizer, end_token=self.sampling.end_token)
+        heads = heads_for(self.objective, self.model.shape.n_embd)
+        self.heads = None if heads is None else heads.to(device)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            parameters(self.model, self.heads),
             lr=s.train.learning_rate,
             betas=(s.train.beta1, s.train.beta2),
             weight_decay=s.train.weight_decay,
@@ -146,7 +149,7 @@ class TrainingRun:
         step = 0
         if steps:
             step = steps[-1]
-            _, state = load_checkpoint(step_folder(root, step), self.model, self.optimizer)
+            _, state = load_checkpoint(step_folder(root, step), self.model, self.optimizer, heads=self.heads)
             self.objective.load_state_dict(state["objective"])
             self._refused = state["refused_in_a_row"]
         keep_rows(self.folder / "ledger.jsonl", lambda row: row["step"] < step, on_repair=say)
@@ -172,6 +175,7 @@ class TrainingRun:
                 tokenizer=self.tokenizer if isinstance(self.tokenizer, Vocabulary | FileTokenizer) else None,
                 state={"objective": self.objective.state_dict(), "refused_in_a_row": self._refused},
                 keep=s.engine.keep_checkpoints,
+                heads=self.heads,
             )
         else:
             checkpoint = verify(step_folder(root, step))
@@ -205,15 +209,21 @@ class TrainingRun:
         judged = judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward)
         self._check_scores(step, judged.scored)
         streams = judged.streams
-        logp_ref = None
+        tokens: dict[str, torch.Tensor] = {}  # (N, T) each, for the loss
         if self.reference is not None:
             with self.machine.autocast():
                 logp_ref = score_completions(
                     self.reference, rollouts, banned=self.banned, micro_batch=train.micro_batch
                 )
+            tokens["logp_ref"] = logp_ref
             streams |= {"logp_ref": logp_ref, "seq_logp_ref": logp_ref.sum(-1)}
-        advantage, stats = self.objective.shape(**streams) if self.objective.family == "policy" else (None, {})
-        batch = Batch(rollouts, advantage, streams, logp_ref)
+        if self.objective.family == "actor_critic":
+            with self.machine.autocast():
+                value_old = completion_values(self.model, self.heads, rollouts, micro_batch=train.micro_batch)
+            streams["value_old"] = value_old
+            tokens |= {"value_old": value_old, "value_target": self.objective.targets(**streams)}
+        advantage, stats = (None, {}) if self.objective.family == "group" else self.objective.shape(**streams)
+        batch = Batch(rollouts, advantage, streams, tokens)
 
         epochs = train.inner_epochs or int(self.objective.recommended.get("inner_epochs", 1))
         parts = train.minibatches or int(self.objective.recommended.get("minibatches", 1))
@@ -233,6 +243,7 @@ class TrainingRun:
                         micro_batch=train.micro_batch,
                         clip_norm=train.clip_norm,
                         seed=derive_seed(s.seed, "tokens", step, len(results)),
+                        heads=self.heads,
                     )
                 results.append(result)
                 self._count_refusals(step, result.refused)

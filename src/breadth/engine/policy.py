@@ -1,14 +1,26 @@
-"""Log-probabilities of given completions under a model, with or without gradient."""
+"""Log-probabilities of given completions under a model, and what its heads say of them, with or without gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from breadth.engine.gpt import GPT
+from breadth.engine.heads import Heads
 from breadth.records import Rollouts
+
+
+@dataclass(frozen=True)
+class Completions:
+    """What one forward pass says about n completions; T' is the longest of them. None = not asked for, or no such head."""
+
+    logp: Tensor  # (n, T') float32, nats, 0 where the mask is False
+    entropy: Tensor | None = None  # (n, T') float32, nats, 0 where the mask is False
+    value: Tensor | None = None  # (n, T') float32, V of the prefix before each token, 0 where the mask is False
+    log_z: Tensor | None = None  # (n,) float32, nats
 
 
 def left_align(rollouts: Rollouts) -> tuple[Tensor, Tensor]:
@@ -25,30 +37,8 @@ def left_align(rollouts: Rollouts) -> tuple[Tensor, Tensor]:
     return whole, prompt_length
 
 
-def completion_logp(
-    model: GPT,
-    rollouts: Rollouts,
-    rows: Tensor | None = None,
-    *,
-    banned: list[int],
-    with_entropy: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """Return log π of each completion token, (n, T'), and the next-token entropy if asked for.
-
-    Parameters
-    ----------
-    rows : (n,) int64, optional
-        Which rollouts; T' is the longest completion among them, so short rows cost little.
-    banned : list of int
-        Tokens that the policy can never emit (padding, start, and the end token where lengths are fixed); they are taken out
-        of the softmax here exactly as in sampling.
-
-    Returns
-    -------
-    logp : (n, T') float32
-        0 where the mask is False.
-    entropy : (n, T') float32 or None
-    """
+def _completion_states(model: GPT, rollouts: Rollouts, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the hidden states that predict the completions' tokens (n, T', width), the tokens and the mask (n, T')."""
     whole, prompt_length = left_align(rollouts)
     tokens, mask = rollouts.tokens, rollouts.mask
     if rows is not None:
@@ -63,16 +53,44 @@ def completion_logp(
     else:
         index = (prompt_length - 1).unsqueeze(1) + torch.arange(longest, device=whole.device)  # (n, T')
         hidden = hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+    return hidden, tokens, mask
+
+
+def completion_logp(
+    model: GPT,
+    rollouts: Rollouts,
+    rows: Tensor | None = None,
+    *,
+    banned: list[int],
+    with_entropy: bool = False,
+    heads: Heads | None = None,
+) -> Completions:
+    """Return log π of each completion token, the next-token entropy if asked for, and the outputs of the heads if there are any.
+
+    Parameters
+    ----------
+    rows : (n,) int64, optional
+        Which rollouts; T' is the longest completion among them, so short rows cost little.
+    banned : list of int
+        Tokens that the policy can never emit (padding, start, and the end token where lengths are fixed); they are taken out
+        of the softmax here exactly as in sampling.
+    heads : Heads, optional
+        They read the hidden states that were computed for the log-probabilities: no further pass through the model.
+    """
+    hidden, tokens, mask = _completion_states(model, rollouts, rows)
     logits = model.logits(hidden).float()  # (n, T', V)
     logits = logits.index_fill(-1, torch.tensor(banned, dtype=torch.int64, device=logits.device), -torch.inf)
     logp_all = logits.log_softmax(-1)
     safe = torch.where(mask, tokens, tokens.new_tensor(_first_allowed(banned)))  # padding would pick −inf
     logp = torch.where(mask, logp_all.gather(-1, safe.unsqueeze(-1)).squeeze(-1), 0.0)  # (n, T')
-    if not with_entropy:
-        return logp, None
-    kept = torch.where(logp_all > -torch.inf, logp_all, 0.0)
-    entropy = -(logp_all.exp() * kept).sum(-1)
-    return logp, torch.where(mask, entropy, 0.0)
+    entropy = None
+    if with_entropy:
+        kept = torch.where(logp_all > -torch.inf, logp_all, 0.0)
+        entropy = torch.where(mask, -(logp_all.exp() * kept).sum(-1), 0.0)  # (n, T')
+    if heads is None:
+        return Completions(logp, entropy)
+    value = heads.values(hidden)
+    return Completions(logp, entropy, None if value is None else value.masked_fill(~mask, 0.0), heads.log_partition(hidden))
 
 
 def _first_allowed(banned: list[int]) -> int:
@@ -93,8 +111,26 @@ def score_completions(model: GPT, rollouts: Rollouts, *, banned: list[int], micr
     model.eval()
     out = torch.zeros_like(rollouts.logp_old)
     for rows in micro_batches(rollouts.mask.sum(-1), micro_batch):
-        logp, _ = completion_logp(model, rollouts, rows, banned=banned)
+        logp = completion_logp(model, rollouts, rows, banned=banned).logp
         out[rows, : logp.shape[1]] = logp
     if was_training:
         model.train()
+    return out
+
+
+@torch.no_grad()
+def completion_values(model: GPT, heads: Heads, rollouts: Rollouts, *, micro_batch: int = 128) -> Tensor:
+    """Return V of the prefix before every completion token, (N, T), 0 in the padding, without gradient.
+
+    Raises
+    ------
+    ValueError
+        ``heads`` has no value head.
+    """
+    if heads.value is None:
+        raise ValueError("heads: expected a value head, got none: make them with Heads(width, value=True, log_z=...)")
+    out = torch.zeros_like(rollouts.logp_old)
+    for rows in micro_batches(rollouts.mask.sum(-1), micro_batch):
+        hidden, _, mask = _completion_states(model, rollouts, rows)
+        out[rows, : mask.shape[1]] = heads.values(hidden).masked_fill(~mask, 0.0)
     return out

@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 SUPPLIED = frozenset(
     {"reward", "group", "scored", "parsable", "correct", "kind", "key", "bucket_key", "prompt_id", "distance", "length", "mask", "entropy", "seed"}
     | {"seq_logp", "seq_logp_ref", "logp_old", "logp_ref"}
+    | {"value", "value_old", "value_target", "log_z"}  # of the heads, see breadth.engine.heads
 )
 REFERENCE = frozenset({"logp_ref", "seq_logp_ref"})
+TRAINED = ("policy", "actor_critic", "group")  # families
 
 
 def trainable(objective: Objective) -> str | None:
     """Return why the native loop cannot train with an objective, or None where it can."""
-    if objective.family not in ("policy", "group"):
-        return f"{objective.name!r} is of the family {objective.family!r}: the loop samples its own rollouts and trains with 'policy' and 'group'"
+    if objective.family not in TRAINED:
+        return (
+            f"{objective.name!r} is of the family {objective.family!r}: the loop samples its own rollouts and trains with "
+            f"{', '.join(map(repr, TRAINED))}"
+        )
     missing = sorted(set(objective.needs) - SUPPLIED)
     if missing:
         return f"{objective.name!r} needs {', '.join(missing)}, which the native loop does not supply: call the objective from a trainer of your own"

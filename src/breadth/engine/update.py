@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from breadth.engine.gpt import GPT
-from breadth.engine.policy import completion_logp, micro_batches
+from breadth.engine.heads import Heads, parameters
+from breadth.engine.policy import Completions, completion_logp, micro_batches
 from breadth.records import Rollouts
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class Batch:
     """Rollouts with everything that a loss may ask for, (N, ...) each."""
 
     rollouts: Rollouts
-    advantage: Tensor | None  # (N,); None for objectives of the family "group"
+    advantage: Tensor | None  # (N,), or (N, T) of the family "actor_critic"; None for objectives of the family "group"
     streams: Mapping[str, Any] = field(default_factory=dict)
-    logp_ref: Tensor | None = None  # (N, T)
+    tokens: Mapping[str, Tensor] = field(default_factory=dict)  # (N, T) each: logp_ref, value_old, value_target
 
     def select(self, rows: Tensor, width: int) -> dict[str, Any]:
         """Return the keyword arguments of ``Objective.loss`` for some rows, cut to ``width`` tokens."""
@@ -50,10 +51,8 @@ class Batch:
         chosen["logp_old"] = r.logp_old[rows, :width]
         chosen["mask"] = r.mask[rows, :width]
         if self.advantage is not None:
-            chosen["advantage"] = self.advantage[rows]
-        if self.logp_ref is not None:
-            chosen["logp_ref"] = self.logp_ref[rows, :width]
-        return chosen
+            chosen["advantage"] = self.advantage[rows] if self.advantage.dim() == 1 else self.advantage[rows, :width]
+        return chosen | {name: value[rows, :width] for name, value in self.tokens.items()}
 
 
 def split_minibatches(group: Tensor, n_parts: int, *, whole_groups: bool, generator: torch.Generator) -> list[Tensor]:
@@ -84,6 +83,7 @@ def update(
     micro_batch: int,
     clip_norm: float,
     seed: int = 0,
+    heads: Heads | None = None,
 ) -> UpdateResult:
     """Take one optimiser step on the rows of a minibatch.
 
@@ -95,6 +95,8 @@ def update(
         Gradients are scaled down to at most this Euclidean norm.
     seed : int
         Decides the random choices of objectives that make any (among tokens, say).
+    heads : Heads, optional
+        Trained with the model: one optimiser, one gradient norm, one refusal.
 
     Returns
     -------
@@ -114,14 +116,16 @@ def update(
     stats: dict[str, float] = {}
     for part in micro_batches(lengths, micro_batch):
         index = rows[part]
-        logp, entropy = completion_logp(
-            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs
+        found = completion_logp(
+            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs, heads=heads
         )
-        arguments = batch.select(index, logp.shape[1])
-        arguments.update(_cut(coupled, part, logp.shape[1]))
-        if entropy is not None:
-            arguments["entropy"] = entropy
-        loss = objective.loss(logp=logp, denominator=denominator, **arguments, **extra)
+        if found.log_z is not None and not bool(torch.isfinite(found.log_z).all()):
+            bad = index[~torch.isfinite(found.log_z)].tolist()
+            optimizer.zero_grad(set_to_none=True)
+            return UpdateResult({"loss": float("nan")}, _reason("log Z", bad, batch), tuple(bad))
+        width = found.logp.shape[1]
+        arguments = batch.select(index, width) | _cut(coupled, part, width) | _found(found)
+        loss = objective.loss(logp=found.logp, denominator=denominator, **arguments, **extra)
         if not bool(torch.isfinite(loss.value)):
             bad = index[~torch.isfinite(loss.matrix.detach().reshape(len(index), -1)).all(-1)].tolist()
             optimizer.zero_grad(set_to_none=True)
@@ -131,10 +135,10 @@ def update(
         share = len(index) / len(rows)
         for name, value in loss.stats.items():
             stats[name] = stats.get(name, 0.0) + share * value
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(parameters(model, heads), clip_norm)
     if not bool(torch.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
-        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled, extra)
+        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled, extra, heads)
         return UpdateResult({"loss": total, "grad_norm": float("nan")}, _reason("the gradient", bad, batch), tuple(bad))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -160,13 +164,20 @@ def _couple(
     with_entropy = "entropy" in objective.needs
     with torch.no_grad():
         for part in micro_batches(whole["mask"].sum(-1), micro_batch):
-            found, its_entropy = completion_logp(model, batch.rollouts, rows[part], banned=banned, with_entropy=with_entropy)
-            logp[part, : found.shape[1]] = found
-            if its_entropy is not None:
-                entropy[part, : found.shape[1]] = its_entropy
+            found = completion_logp(model, batch.rollouts, rows[part], banned=banned, with_entropy=with_entropy)
+            width = found.logp.shape[1]
+            logp[part, :width] = found.logp
+            if found.entropy is not None:
+                entropy[part, :width] = found.entropy
     if with_entropy:
         whole["entropy"] = entropy
     return objective.coupling(logp=logp, **whole, **extra)
+
+
+def _found(found: Completions) -> dict[str, Tensor]:
+    """Return the streams beside ``logp`` that a forward pass gave."""
+    streams = {"entropy": found.entropy, "value": found.value, "log_z": found.log_z}
+    return {name: value for name, value in streams.items() if value is not None}
 
 
 def _cut(coupled: Mapping[str, Tensor], rows: Tensor, width: int) -> dict[str, Tensor]:
@@ -183,22 +194,24 @@ def _rows_with_bad_gradient(
     banned: list[int],
     coupled: Mapping[str, Tensor],
     extra: Mapping[str, Any],
+    heads: Heads | None,
 ) -> list[int]:
     """Return the rollouts whose own gradient is not finite, one backward pass each; only called after a failure."""
     bad = []
     for k, row in enumerate(rows.tolist()):
         index = rows[k : k + 1]
-        logp, entropy = completion_logp(
-            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs
+        found = completion_logp(
+            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs, heads=heads
         )
-        arguments = batch.select(index, logp.shape[1])
-        arguments.update(_cut(coupled, torch.tensor([k], device=rows.device), logp.shape[1]))
-        if entropy is not None:
-            arguments["entropy"] = entropy
-        objective.loss(logp=logp, denominator=denominator, **arguments, **extra).value.backward()
-        if any(p.grad is not None and not bool(torch.isfinite(p.grad).all()) for p in model.parameters()):
+        width = found.logp.shape[1]
+        its_own = _cut(coupled, torch.tensor([k], device=rows.device), width)
+        arguments = batch.select(index, width) | its_own | _found(found)
+        objective.loss(logp=found.logp, denominator=denominator, **arguments, **extra).value.backward()
+        trained = parameters(model, heads)
+        if any(p.grad is not None and not bool(torch.isfinite(p.grad).all()) for p in trained):
             bad.append(row)
-        model.zero_grad(set_to_none=True)
+        for parameter in trained:
+            parameter.grad = None
     return bad
 
 

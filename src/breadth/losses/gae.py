@@ -1,7 +1,7 @@
 """Advantages with a value head: generalised advantage estimation, the reward at the last token, the value loss.
 
 Pure functions for PPO with a critic: a value network gives ``value`` (N, T), V of the prefix *before* token t; these
-give the advantages (N, T) that every token loss accepts, the targets, and the critic's own loss matrix.
+give the advantages (N, T) that every token loss accepts, their whitening, the targets, and the critic's own loss matrix.
 """
 
 from __future__ import annotations
@@ -139,3 +139,88 @@ def value_loss(
     clipped = (old + (value - old).clamp(-clip, clip) - target) ** 2
     share = ((clipped > square) & mask).sum() / mask.sum().clamp(min=1)
     return torch.maximum(square, clipped) / 2, {"value_clip_share": float(share)}
+
+
+def critic_loss(
+    logp: Tensor,
+    mask: Tensor,
+    *,
+    value: Tensor,
+    value_target: Tensor,
+    coefficient: float,
+    value_old: Tensor | None = None,
+    clip: float | None = None,
+) -> tuple[Tensor, dict[str, float]]:
+    """Return coefficient·:func:`value_loss`, (N, T), 0 where the target is NaN (unscored), and its statistics.
+
+    Parameters
+    ----------
+    logp : (N, T)
+        Not used: the place of a penalty's first argument.
+    mask : (N, T) bool
+        True = a completion token.
+    value, value_target, value_old, clip
+        As in :func:`value_loss`.
+    coefficient : float
+        > 0.
+
+    Returns
+    -------
+    matrix : (N, T)
+    stats : dict
+        ``value_loss``, the mean of ½(V − target)² over the kept tokens of scored rollouts, without the coefficient (0 if
+        there are none), and ``value_clip_share``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`value_loss`; a coefficient that is not positive.
+
+    Source: Schulman et al. 2017, arXiv 1707.06347, eq. 9 (c₁). Departures: none.
+
+    Examples
+    --------
+    >>> nan, mask = float("nan"), torch.tensor([[True], [True]])
+    >>> value, target = torch.tensor([[1.0], [1.0]]), torch.tensor([[3.0], [nan]])
+    >>> critic_loss(value, mask, value=value, value_target=target, coefficient=0.5)
+    (tensor([[1.],
+            [0.]]), {'value_loss': 2.0})
+    """
+    del logp
+    if not coefficient > 0:
+        raise ValueError(f"coefficient: expected a number > 0, got {coefficient}")
+    check_mask(mask, value_target, "value_target")
+    known = mask & ~torch.isnan(value_target)
+    matrix, stats = value_loss(value, value_target, known, value_old=value_old, clip=clip)
+    mean = matrix.detach().sum() / known.sum().clamp(min=1)
+    return coefficient * matrix, {"value_loss": float(mean), **stats}
+
+
+@torch.no_grad()
+def whiten_tokens(values: Tensor, keep: Tensor, *, eps: float = 1e-8) -> Tensor:
+    """Return (x − mean)/√(variance + eps) over the kept tokens, (N, T), 0 elsewhere and where all kept ones are equal.
+
+    Parameters
+    ----------
+    values : (N, T)
+    keep : (N, T) bool
+        True = takes part; with none the result is 0.
+    eps : float
+        Added to the population variance; 1e-8 as TRL and verl have it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A mask that is not boolean, shapes that differ.
+
+    Source: Ziegler et al. 2019, arXiv 1909.08593, its code (whiten). Departures: the variance is the population's.
+
+    Examples
+    --------
+    >>> whiten_tokens(torch.tensor([[3.0, 1.0, 9.0]]), torch.tensor([[True, True, False]]))
+    tensor([[ 1., -1.,  0.]])
+    """
+    values = fill_padding(values, keep)
+    n = keep.sum().clamp(min=1)
+    centred = (values - values.sum() / n).masked_fill(~keep, 0.0)
+    return centred / ((centred**2).sum() / n + eps).sqrt()

@@ -12,7 +12,7 @@ class Line(NamedTuple):
     """One line: what :class:`breadth.catalogue.Entry` says of an objective of this folder."""
 
     name: str
-    family: str  # policy, group, pair, selection, sft
+    family: str  # policy, actor_critic, group, pair, selection, sft
     title: str
     summary: str
     source: str

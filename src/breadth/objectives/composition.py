@@ -22,14 +22,14 @@ INVARIANTS = {
     "zero_sum": "advantages sum to 0 in every group",
     "group_local": "the advantages of a group depend on that group alone",
 }
-FAMILIES = ("policy", "group", "pair", "selection", "sft")
+FAMILIES = ("policy", "actor_critic", "group", "pair", "selection", "sft")
 
 
 @dataclass(frozen=True)
 class Piece:
     """One step of an objective: a pure function, its numbers, and the streams that it needs or can use."""
 
-    slot: str  # "A1", "A2", "A3", "token weight", "loss", "penalty"
+    slot: str  # "A1", "A2", "A3", "token weight", "loss", "penalty", "value loss"
     function: Callable[..., Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Objective:
 
     ``advantage`` runs A1 → A2 → A3, ``loss`` the token weights, the loss, the penalties and the aggregation. For the
     family ``group`` the loss takes rewards and whole sequences, not advantages; ``advantage`` then gives the advantage
-    form, whose policy gradient has the same direction.
+    form, whose policy gradient has the same direction. The family ``actor_critic`` has advantages (N, T) and a value head.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class Objective:
 
     @property
     def loss_needs(self) -> tuple[str, ...]:
-        """Streams that ``loss`` needs besides ``logp``, ``mask`` and (in the policy family) ``advantage``."""
+        """Streams that ``loss`` needs besides ``logp``, ``mask`` and (but in the group family) ``advantage``."""
         pieces = (*self.token_weights, self.loss_piece, *self.penalties)
         names = [name for piece in pieces for name in piece.needs]
         if self.coupled is not None:
@@ -141,12 +141,12 @@ class Objective:
         return tuple(dict.fromkeys([*self.advantage_needs, *self.loss_needs]))
 
     def advantage(self, **streams: Any) -> Tensor:
-        """Return the advantages, (N,), detached; 0 for unscored rollouts. See :meth:`shape`."""
+        """Return the advantages, (N,) or (N, T), detached; 0 for unscored rollouts. See :meth:`shape`."""
         return self.shape(**streams)[0]
 
     @torch.no_grad()
     def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
-        """Return the advantages (N,) and the statistics of the shaping.
+        """Return the advantages, (N,) or in the family ``actor_critic`` (N, T), and the statistics of the shaping.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class Objective:
 
         Returns
         -------
-        advantage : (N,) float32 or wider, detached
+        advantage : (N,) or (N, T) float32 or wider, detached
         stats : dict of float
             ``n_unscored``, ``advantage_deviation``, ``zero_advantage_share``, and what the pieces report.
 
@@ -178,9 +178,10 @@ class Objective:
             values = piece(values, group, streams=ready)
             if piece.report is not None:
                 stats.update(piece.report(before, values, ready, piece.settings))
-        values = values.masked_fill(~scored, 0.0)
+        per_token = values.ndim == 2
+        values = values.masked_fill(~scored[:, None] if per_token else ~scored, 0.0)
         if bool(scored.any()):
-            kept = values[scored]
+            kept = values[scored[:, None] & ready["mask"] if per_token else scored]
             stats["advantage_deviation"] = float(kept.std(correction=0))
             stats["zero_advantage_share"] = float((kept == 0).to(kept.dtype).mean())
         return values, stats
@@ -219,14 +220,15 @@ class Objective:
         mask : (N, T) bool
             True = a completion token; what stands under False never leaks, not even NaN.
         advantage : (N,) or (N, T)
-            Needed by the policy family.
+            Needed by all families but ``group``.
         logp_old : (N, T), optional
             Absent = on-policy: ``logp`` itself, detached.
         denominator : float, optional
             Of the whole batch, from :meth:`denominator`, if these rows are a micro-batch: the values (and gradients) of
             the micro-batches then sum to the whole batch's. Absent = these rows are the whole batch.
         **streams
-            ``logp_ref``, ``entropy``, ``seed``; for the group family ``reward``, ``group``, ``seq_logp_ref`` (or
+            ``logp_ref``, ``entropy``, ``seed``; for the actor-critic family ``value``, ``value_target``, ``value_old``; for
+            the group family ``reward``, ``group``, ``seq_logp_ref`` (or
             ``logp_ref``), ``log_z``.
             For a micro-batch also what :meth:`coupling` returned, indexed by its rows; without it these rows are taken
             for the whole batch.
@@ -274,7 +276,7 @@ class Objective:
         check_names(self.name, streams)
         if self.coupled is None:
             return {}
-        if self.family == "policy":
+        if self.family != "group":
             advantage, logp_old = (streams.pop(name, None) for name in ("advantage", "logp_old"))
             require(self.name, {"advantage": advantage}, ("advantage",))
             return self._token_choices(logp, logp if logp_old is None else logp_old, advantage, mask, streams)

@@ -122,7 +122,8 @@ def flowrl(
         Numbers out of range.
 
     Source: Zhu et al. 2025, arXiv 2509.15207, length-normalised trajectory balance. Departures: (1) eps is added to the deviation; (2) the
-    network behind log Z (an MLP on the prompt's mean hidden state) belongs to the trainer.
+    network behind log Z (theirs: an MLP on the prompt's mean hidden state) belongs to the trainer; the native engine's is a
+    linear layer on the state of the prompt's last token.
 
     Examples
     --------
