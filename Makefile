@@ -18,7 +18,7 @@ nightly: $(VENV)/.tests-installed
 
 lint: $(VENV)/.tests-installed
 	$(BIN)/lint-imports
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks docs
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "breadth needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
