@@ -107,7 +107,8 @@ def test_train_runs_alone_and_takes_overrides(home):
     found = json.loads(done.stdout)
     assert found["step"] == 4 and found["metrics"]["quality"]["n"] == 40
     settings = json.loads((home / "runs/run/config.json").read_text())
-    assert settings["objective"] == {"kind": "darling", "floor": 0.2} and settings["train"]["steps"] == 4
+    assert settings["objective"]["floor"] == 0.2 and settings["train"]["steps"] == 4
+    assert settings["objective"]["measure"] == "class_share" and settings["train"]["inner_epochs"] == 1, "defaults are written out"
 
 
 @pytest.mark.parametrize("what", ["objectives", "tasks", "metrics", "laws", "partitions", "studies"])

@@ -63,7 +63,12 @@ def objective_of(settings: RunSettings) -> Objective:
 def make(entry: Kind, build: Callable[..., Any]) -> Any:
     """Return what a catalogue name or a ``module:Class`` path gives, called with the entry's numbers."""
     if entry.kind.startswith("object:"):
-        raise ConfigError("task", [f"this run's task {entry.kind.removeprefix('object:')!r} was an object, not a name: hand it over (task=...)"])
+        raise ConfigError(
+            "task",
+            [
+                f"this run's task {entry.kind.removeprefix('object:')!r} was an object, not a name: hand it over (task=...)"
+            ],
+        )
     if ":" in entry.kind:
         module, _, name = entry.kind.partition(":")
         return getattr(importlib.import_module(module), name)(**entry.numbers)
@@ -111,6 +116,20 @@ def quality_target_settings(data: Mapping[str, Any], target: float, *, where: st
 
 
 CHECKS: tuple[Callable[[Any], list[str]], ...] = (cross_checks, catalogue_checks)
+
+
+def resolve(settings: RunSettings) -> RunSettings:
+    """Return settings with nothing left to defaults of the code: every number of the objective, passes and minibatches."""
+    objective = objective_of(settings)
+    train = settings.train
+    recommended = {name: int(objective.recommended.get(name, 1)) for name in ("inner_epochs", "minibatches")}
+    missing = {name: number for name, number in recommended.items() if getattr(train, name) is None}
+    return settings.model_copy(
+        update={
+            "objective": Kind(kind=settings.objective.kind, **{**objective.settings, **settings.objective.numbers}),
+            "train": train.model_copy(update=missing),
+        }
+    )
 
 
 def settings_of_run(folder: Path) -> RunSettings:

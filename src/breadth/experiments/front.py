@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from breadth.config import RunSettings, build_settings
-from breadth.experiments.assemble import CHECKS, cross_checks, load_study, prepare_prior, task_of
+from breadth.experiments.assemble import CHECKS, cross_checks, load_study, prepare_prior, resolve, task_of
 from breadth.experiments.runner import Job, RunState, claim_folder, run_job
 from breadth.experiments.study import Silent, StudyResult, Watcher, run_study
 from breadth.ledger.rows import write_atomic
@@ -98,6 +98,7 @@ def train_settings(
 ) -> Run:
     """Do the run that the settings describe, prior included, in this process."""
     watcher = watcher or Silent()
+    settings = resolve(settings)
     claim_folder(settings, out)
     given = {} if task is None else {"task": task}
     task = task or task_of(settings)

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +116,10 @@ def run_job(job: Job, **options: Any) -> None:
     from breadth.engine.gpt import load_gpt2
     from breadth.engine.loop import TrainingRun
     from breadth.engine.tokenizer import load_tokenizer
-    from breadth.experiments.assemble import note_prior, objective_of, task_of
+    from breadth.experiments.assemble import note_prior, objective_of, resolve, task_of
     from breadth.experiments.measure import CheckpointMeasure
 
+    job = replace(job, settings=resolve(job.settings))
     claim_folder(job.settings, job.folder)
     with FolderLock(job.folder):
         note_prior(job.folder, job.prior)
