@@ -1,14 +1,14 @@
 """Write the generated tables of the README between their markers:  python docs/make_tables.py
 
-Objectives come from the catalogue. The table of the circle study comes from a study's folder, if one is named:
-python docs/make_tables.py runs/circle
+Objectives come from the catalogue. The tables of studies come from their folders, where they are named:
+python docs/make_tables.py --circle runs/circle --frontier runs/objectives
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 from breadth import catalogue
@@ -26,13 +26,17 @@ def objectives_table() -> str:
     return "\n".join(lines)
 
 
-def circle_table(folder: Path) -> str:
+def study_result(folder: Path) -> str:
     """Return a study's short table and verdict as Markdown, with what a reader needs to repeat it."""
     summary = json.loads((folder / "summary.json").read_text())
-    seconds = summary["seconds"]
+    seconds, tuning = summary["seconds"], summary.get("tuning")
+    searched = ""
+    if tuning:
+        rates = ", ".join(f"{name} {rate:g}" for name, rate in tuning["chosen"].items())
+        searched = f" Tuning: {tuning['budget']}; chosen: {rates}."
     about = (
         f"Seeds {', '.join(map(str, summary['settings']['study']['seeds']))}; 1,000 samples per checkpoint in 10 sets; commit {summary['commit']}; "
-        f"`{summary['command']}`; {seconds['total_this_time']:.0f} s on {summary['machine']['cores']} cores ({summary['machine']['processor']})."
+        f"`{summary['command']}`; {seconds['total_this_time']:.0f} s on {summary['machine']['cores']} cores ({summary['machine']['processor']}).{searched}"
     )
     return f"{markdown_table(summary)}\n{summary['verdict']}\n\n{about}"
 
@@ -43,9 +47,14 @@ def between(text: str, name: str, table: str) -> str:
 
 
 def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--circle", type=Path, help="folder of the study whose table opens the README")
+    arguments.add_argument("--frontier", type=Path, help="folder of the study that compares objectives")
+    given = arguments.parse_args()
     text = between(README.read_text(), "objectives-table", objectives_table())
-    if len(sys.argv) > 1:
-        text = between(text, "circle-table", circle_table(Path(sys.argv[1])))
+    for name, folder in (("circle-table", given.circle), ("frontier-table", given.frontier)):
+        if folder is not None:
+            text = between(text, name, study_result(folder))
     README.write_text(text)
 
 

@@ -101,7 +101,9 @@ def shown(estimate: Mapping[str, Any] | None, *, reason: str = "", digits: int =
     low, high, error = estimate.get("low"), estimate.get("high"), estimate.get("error")
     if is_number(low) and is_number(high):
         half = (high - low) / 2
-        return Shown(write(value), f"{write(low)} to {write(high)}", f"± {write(half)}", value)
+        small = 0 < half < 0.5 * 10**-digits  # "< 0.001" beside a value of three decimals, not "2.2e−04"
+        spread = f"±<{10**-digits:g}" if small else f"± {write(half)}"
+        return Shown(write(value), f"{write(low)} to {write(high)}", spread, value)
     if is_number(error):
         return Shown(write(value), f"± {write(error)} s.e.", f"± {write(error)}", value)
     why = (

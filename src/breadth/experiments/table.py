@@ -148,7 +148,9 @@ def _cells(summary: Mapping[str, Any], row: ResultRow) -> list[tuple[str, str]]:
     """Return the (text, tone) of each column of a row."""
     at, qualities = headline_quality(summary), matched_qualities(summary)
     # the label, not the title: it is what --objectives takes, and short
-    name = row.label if row.n_complete == row.n_runs else f"{row.label} ({row.n_complete} of {row.n_runs} runs complete)"
+    name = (
+        row.label if row.n_complete == row.n_runs else f"{row.label} ({row.n_complete} of {row.n_runs} runs complete)"
+    )
     numbers = [*row.final.values(), row.at_quality[qualities.index(at)] if at is not None else Shown(DASH)]
     verdict = str(row.comparison["verdict"]) if row.comparison else "baseline" if row.is_baseline else DASH
     verdicts = [row.laws["R-D"][0], row.laws["R-H"][0], verdict]
@@ -179,23 +181,29 @@ def study_table(summary: Mapping[str, Any]) -> Table:
 
     # Text, not markup: a label such as "[red]" is shown as it is
     title, caption = Text(f"study {summary.get('study', '')}", style="bold"), Text(_caption(summary))
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.title_justify = table.caption_justify = "left"
     rows = result_rows(summary)
-    longest = max((len(row.label) for row in rows), default=9)
+    longest = max((len(line) for row in rows for line in _folded(row.label).splitlines()), default=9)
     for i, column in enumerate(_columns(summary)):
         heading = Text(column.replace(" at R", "\nat R").replace(" law", "\nlaw").replace("vs ", "vs\n"))
         is_number_column = 0 < i < 5
         least = (
-            min(max(longest, 9), 14) if i == 0 else 7 if is_number_column else 8
+            min(max(longest, 9), 10) if i == 0 else 7 if is_number_column else 8
         )  # "± 0.010", "does not", "baseline"
         table.add_column(heading, justify="right" if is_number_column else "left", min_width=least, overflow="fold")
     for row in rows:
         # the spread stands under its number, so that the table fits into 80 columns
-        table.add_row(
-            *(Text(text.replace(" ±", "\n±"), style=STYLES.get(tone, "")) for text, tone in _cells(summary, row))
-        )
+        table.add_row(*(Text(_folded(text), style=STYLES.get(tone, "")) for text, tone in _cells(summary, row)))
     return table
+
+
+def _folded(text: str) -> str:
+    """Return a cell with its spread on a line of its own, and a long label broken behind an underscore."""
+    head, underscore, tail = text.rpartition("_")
+    if underscore and len(text) > 10 and " " not in text:
+        return f"{head}_\n{tail}"
+    return text.replace(" ±", "\n±")
 
 
 def markdown_table(summary: Mapping[str, Any]) -> str:

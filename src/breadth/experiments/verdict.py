@@ -32,12 +32,12 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
         tuned = "each at the learning rate chosen for it on other seeds"
     where = "At the end of the runs" if at is None else f"At R ≥ {at:g}"
     groups: dict[str, list[str]] = {}
+    n = max(c["n_seeds"] for c in rows)
     for c in rows:
-        name = objectives[c["a"]]["title"]
-        tail = (
-            "" if c["value"] is None or c["low"] is None else f" ({c['value']:+.3f}, {c['low']:.3f} to {c['high']:.3f})"
-        )
-        groups.setdefault(c["verdict"], []).append(name + tail)
+        fewer = "" if c["n_seeds"] == n else f", {c['n_seeds']} of {n} seeds"
+        known = c["value"] is not None and c["low"] is not None
+        tail = f" ({c['value']:+.3f}, {c['low']:.3f} to {c['high']:.3f}{fewer})" if known else ""
+        groups.setdefault(c["verdict"], []).append(objectives[c["a"]]["title"] + tail)
     words = {
         "bought": "bought diversity",
         "lost": "lost diversity",
@@ -45,7 +45,6 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
         "cannot tell": "cannot be told apart from it with these seeds",
     }
     said = "; ".join(f"{listed(groups[v])} {words[v]}" for v in words if v in groups)
-    n = max(c["n_seeds"] for c in rows)
     return f"{where}, against {title} and {tuned} ({n} paired seeds): {said}."
 
 
