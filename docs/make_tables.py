@@ -13,6 +13,7 @@ from pathlib import Path
 
 from breadth import catalogue
 from breadth.experiments.table import markdown_table
+from breadth.experiments.verdict import verdict_sentence
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -36,9 +37,9 @@ def study_result(folder: Path) -> str:
         searched = f" Tuning: {tuning['budget']}; chosen: {rates}."
     about = (
         f"Seeds {', '.join(map(str, summary['settings']['study']['seeds']))}; 1,000 samples per checkpoint in 10 sets; commit {summary['commit']}; "
-        f"`{summary['command']}`; {seconds['total_this_time']:.0f} s on {summary['machine']['cores']} cores ({summary['machine']['processor']}).{searched}"
+        f"`breadth study {summary['study']}`; {seconds['total_this_time']:.0f} s on {summary['machine']['cores']} cores ({summary['machine']['processor']}).{searched}"
     )
-    return f"{markdown_table(summary)}\n{summary['verdict']}\n\n{about}"
+    return f"{markdown_table(summary)}\n{verdict_sentence(summary)}\n\n{about}"
 
 
 def between(text: str, name: str, table: str) -> str:
