@@ -35,9 +35,10 @@ def study_result(folder: Path) -> str:
     if tuning:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in tuning["chosen"].items())
         searched = f" Tuning: {tuning['budget']}; chosen: {rates}."
+    machine, seeds = summary["machine"], ", ".join(map(str, summary["settings"]["study"]["seeds"]))
     about = (
-        f"Seeds {', '.join(map(str, summary['settings']['study']['seeds']))}; 1,000 samples per checkpoint in 10 sets; commit {summary['commit']}; "
-        f"`breadth study {summary['study']}`; {seconds['total_this_time']:.0f} s on {summary['machine']['cores']} cores ({summary['machine']['processor']}).{searched}"
+        f"Seeds {seeds}; 1,000 samples per checkpoint in 10 sets; commit {summary['commit']}; `breadth study {summary['study']}`; "
+        f"{seconds['total_this_time']:.0f} s on {machine['cores']} cores ({machine['processor']}).{searched}"
     )
     return f"{markdown_table(summary)}\n{verdict_sentence(summary)}\n\n{about}"
 
