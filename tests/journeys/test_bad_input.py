@@ -200,3 +200,21 @@ def test_runs_from_different_priors_are_not_compared(tmp_path):
 def test_a_task_of_ones_own_and_a_reward_of_ones_own(tmp_path):
     run = train(tmp_path, reward=lambda texts, prompts=None: np.array([t.count("1") for t in texts], dtype=float), train={"steps": 3})
     assert run.complete and run.series("quality")[0]["n"] == 40
+
+
+def test_two_tasks_of_one_name_do_not_share_a_prior(tmp_path):
+    """Both are objects called "circle"; only their corpora tell them apart."""
+    first = train(tmp_path / "a", train={"steps": 0})
+    second = train(tmp_path / "b", task=CircleTask(vertices=9, edges=4), train={"steps": 0})
+    again = train(tmp_path / "c", train={"steps": 0})
+    assert first.prior_hash == again.prior_hash != second.prior_hash
+
+
+def test_a_refused_second_process_leaves_the_settings_alone(tmp_path):
+    from breadth.experiments.runner import FolderLock
+
+    run = train(tmp_path, train={"steps": 1})
+    before = (run.path / "config.json").read_bytes()
+    with FolderLock(run.path), pytest.raises(RuntimeError, match="in use by process"):
+        train(tmp_path, train={"steps": 2})
+    assert (run.path / "config.json").read_bytes() == before

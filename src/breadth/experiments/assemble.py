@@ -179,6 +179,10 @@ def load_study(
 def prior_key(settings: Common, task: Task) -> str:
     """Return the hash of everything that decides a prior: corpus and vocabulary, model, pre-training, threads, precision."""
     identity = task.corpus_identity()
+    if (
+        identity is None and ":" in settings.task.kind
+    ):  # an object or a class from elsewhere: its settings do not tell it apart
+        identity = _corpus_hash(settings, task)
     decides = {
         "format": PRIOR_FORMAT,
         "corpus": settings.task.model_dump(mode="json") if identity is None else identity,
@@ -187,6 +191,15 @@ def prior_key(settings: Common, task: Task) -> str:
         "engine": settings.engine.model_dump(mode="json", include={"threads", "device", "precision", "compile"}),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _corpus_hash(settings: Common, task: Task) -> str:
+    """Return a hash of the texts that a prior would learn from, the vocabulary, and the length of completions."""
+    about, size = task.describe(), settings.prior.corpus_size or settings.prior.steps * settings.prior.batch_size
+    digest = hashlib.sha256(json.dumps([task.vocabulary().to_dict(), about.max_tokens, about.end_token]).encode())
+    for text in task.corpus(size, seed=settings.prior.seed):
+        digest.update(text.encode() + b"\n")
+    return digest.hexdigest()
 
 
 def prepare_prior(

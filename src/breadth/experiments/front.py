@@ -99,7 +99,7 @@ def train_settings(
     """Do the run that the settings describe, prior included, in this process."""
     watcher = watcher or Silent()
     settings = resolve(settings)
-    claim_folder(settings, out)
+    claim_folder(settings, out, write=False)  # before a prior is trained for nothing; the run claims it under its lock
     given = {} if task is None else {"task": task}
     task = task or task_of(settings)
     watcher.stage("prior")

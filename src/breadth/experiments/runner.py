@@ -48,8 +48,10 @@ class RunState:
     done: bool = False
 
 
-def claim_folder(settings: RunSettings, folder: Path) -> None:
+def claim_folder(settings: RunSettings, folder: Path, *, write: bool = True) -> None:
     """Write the resolved settings into a run folder, or check that they are the ones that it was made with.
+
+    Write only while holding the folder's lock; ``write=False`` merely checks.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def claim_folder(settings: RunSettings, folder: Path) -> None:
             )
         if not differs:
             return
+    if not write:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, (json.dumps(wanted, indent=1) + "\n").encode())
 
@@ -120,8 +124,8 @@ def run_job(job: Job, **options: Any) -> None:
     from breadth.experiments.measure import CheckpointMeasure
 
     job = replace(job, settings=resolve(job.settings))
-    claim_folder(job.settings, job.folder)
     with FolderLock(job.folder):
+        claim_folder(job.settings, job.folder)
         note_prior(job.folder, job.prior)
         task = options.pop("task", None) or task_of(job.settings)
         prior = load_gpt2(job.prior, dropout=0.0)
