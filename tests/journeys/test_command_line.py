@@ -175,6 +175,9 @@ def test_learning_rates_are_tuned_on_other_seeds(home):
         assert entry["settings"]["train"]["learning_rate"] == tuning["chosen"][label] in (1e-3, 4e-3)
         assert len(tuning["tried"][label]) == 2
     assert "chosen for it on other seeds" in summary["verdict"]
+    lifts = json.loads(breadth("compare", "runs/tuned", "--at", "0.1", "--json", cwd=home).stdout)
+    assert {lift["n_seeds"] for lift in lifts} <= {0, 1, 2}, "tuning runs are no results"
+    assert json.loads(breadth("fit", "runs/tuned/tuning", "--draws", "0", "--json", cwd=home).stdout)
 
 
 def test_a_run_that_is_killed_is_named_and_the_study_goes_on(home, tmp_path):

@@ -101,8 +101,12 @@ def load_run(path: str | Path) -> Run:
 
 
 def find_runs(path: str | Path) -> list[Path]:
-    """Return the run folders at or below a path, sorted; a study's folder gives all its runs."""
+    """Return the run folders at or below a path, sorted; a study's folder gives all its runs.
+
+    Runs that only chose a study's learning rates (below ``tuning/``) are no results: they are found when the path leads to them.
+    """
     path = Path(path)
     if (path / "config.json").is_file() and (path / "ledger.jsonl").is_file():
         return [path]
-    return sorted(p.parent for p in path.glob("**/ledger.jsonl") if (p.parent / "config.json").is_file())
+    found = (p.parent for p in path.glob("**/ledger.jsonl") if (p.parent / "config.json").is_file())
+    return sorted(p for p in found if "tuning" not in p.relative_to(path).parts)
