@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breadth.partitions.behaviour import behaviour_table, under_errors
+from breadth.partitions.agreement import adjusted_rand_index
+from breadth.partitions.behaviour import behaviour_table, components_left, under_errors
 from breadth.partitions.clustering import CLUSTERINGS, class_share, components, correlation, greedy
-from breadth.partitions.evaluation import adjusted_rand_index
 
 CHAIN = np.array([[1, 0.9, 0.1, 0.1], [0.9, 1, 0.8, 0.1], [0.1, 0.8, 1, 0.1], [0.1, 0.1, 0.1, 1]])
 # two cliques of three with one false merge between them
@@ -90,10 +90,25 @@ def test_components_never_has_more_classes_than_greedy():
 
 
 def test_single_linkage_collapses():
-    # the count made for DARLING's code, with its floor of 0.1: 0.52 of 0.80
+    # all graphs of 4 answers, by hand: 6 pairs, each merged with probability 0.2
+    expected = 0.0
+    for graph in range(64):
+        merged = [pair for bit, pair in enumerate([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]) if graph >> bit & 1]
+        score = np.eye(4)
+        for i, j in merged:
+            score[i, j] = score[j, i] = 1.0
+        expected += class_share(components(score, 0.5)) * 0.2 ** len(merged) * 0.8 ** (6 - len(merged))
+    assert components_left(4, false_merges=0.2) == pytest.approx(expected, abs=1e-12)
+    # of 8 distinct answers half is left; soft keeps 0.80
     found = under_errors(8, false_merges=0.2, floor=0.1, repeats=1500).diversity
-    assert found["components"] == pytest.approx(0.52, abs=0.03)
+    assert found["components"] == pytest.approx(components_left(8, false_merges=0.2, floor=0.1), abs=0.03)
+    assert components_left(8, false_merges=0.2, floor=0.1) == pytest.approx(0.52, abs=0.01)
+    assert abs(components_left(8, false_merges=0.8, floor=0.1) - 0.52) > 0.3, (
+        "true and false verdicts are not exchanged"
+    )
     assert found["soft"] == pytest.approx(0.80, abs=0.01)
+    with pytest.raises(ValueError, match="expected n ≥ 2 and a rate in"):
+        components_left(1, false_merges=0.2)
 
 
 def test_the_table_in_the_documentation():

@@ -123,5 +123,5 @@ def test_building_it_loads_no_transformers():
 
 def test_without_transformers_the_pip_line_is_shown(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ImportError, match="pip install transformers"):
+    with pytest.raises(ImportError, match=r"pip install .breadth\[text\]"):
         breadth.partition("cross_encoder", model="x")(["a", "b"])

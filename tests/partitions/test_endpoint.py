@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +31,7 @@ def honest(body):
 class Server:
     """``plan`` holds what the next calls do: a function of the body to bytes, or (status, headers, bytes); then honest."""
 
-    def __init__(self):
+    def __init__(self, context=None):
         self.plan, self.bodies, self.keys, self.health = [], [], [], 200
         self.now = self.most = 0
         self.lock = threading.Lock()
@@ -65,7 +68,9 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
+        if context is not None:
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.http.server_address[1]}/v1"
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
 
@@ -202,6 +207,53 @@ def test_a_key_that_cannot_be_sent_is_not_shown(server, monkeypatch):
     with pytest.raises(ValueError, match="OPENAI_API_KEY: expected printable ASCII") as caught:
         partition(server)(TEXTS)
     assert "cret" not in str(caught.value)
+
+
+def test_an_unknown_certificate_is_refused(tmp_path, monkeypatch):
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    found = Server(context)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    try:
+        assert found.url.startswith("https://")
+        with pytest.raises(ConnectionError, match="cannot be reached .*CERTIFICATE_VERIFY_FAILED"):
+            partition(found)(TEXTS)
+        assert found.keys == [], "the key has not gone out"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # whom the user trusts is the system's business
+        assert partition(found)(TEXTS).tolist() == [0, 1, 0]
+    finally:
+        found.http.shutdown()
+        found.http.server_close()
+
+
+def test_a_key_does_not_cross_the_network_in_the_open(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    judge = breadth.partition("endpoint", url="http://judge.invalid/v1", model="judge", n_tries=1, timeout=0.5)
+    with pytest.raises(
+        ValueError, match="expected https for http://judge.invalid/v1: OPENAI_API_KEY would cross"
+    ) as caught:
+        judge(TEXTS)
+    assert KEY not in str(caught.value)
+    open_ = breadth.partition(
+        "endpoint", url="http://judge.invalid/v1", model="judge", n_tries=1, timeout=0.5, allow_http=True
+    )
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        open_(TEXTS)
+
+
+def test_verdicts_of_another_question_are_not_its_own():
+    one, other = (
+        Endpoint("http://127.0.0.1:1/v1", model="judge", question=f"{word} {{prompt}} {{a}} {{b}}").fingerprint
+        for word in ("Same?", "Equal?")
+    )
+    assert one != other and "judge" in one
 
 
 @pytest.mark.parametrize(

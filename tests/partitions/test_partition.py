@@ -183,7 +183,7 @@ def test_a_judge_that_leaves_pairs_out_or_lies_is_refused():
         (lambda: breadth.partition(CountingJudge(), screen="jaccard", screen_low=2), ValueError, "expected 0 <= low < high"),
         (lambda: breadth.partition(CountingJudge(), cache_size=-1), ValueError, "cache_size: expected 0 or more, got -1"),
         (lambda: breadth.partition(object()), TypeError, "expected a name, or an object with blocks or score_pairs, got object"),
-        (lambda: breadth.partition("canonical", key="last"), ValueError, "key: expected one of words, final_answer or a func"),
+        (lambda: breadth.partition("canonical", key="last"), ValueError, "key: expected one of words, final_answer, expression"),
         (lambda: breadth.partition("rouge1")("abc"), TypeError, "texts: expected a sequence of texts, got one text"),
         (lambda: breadth.partition("rouge1")(["a", None]), TypeError, "texts[1]: expected a str, got NoneType"),
         (lambda: breadth.partition("rouge1")(["a"], group=[0, 1]), ValueError, "group: expected 1 labels, one for each text"),

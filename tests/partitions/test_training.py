@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import breadth
+from breadth.partitions.agreement import adjusted_rand_index
 from breadth.partitions.calibration import choose_threshold, fit_calibration, grouped_folds, verdict_value
 from breadth.partitions.classifier import Classifier, load_classifier
-from breadth.partitions.evaluation import adjusted_rand_index, auroc, evaluate, expected_calibration_error
+from breadth.partitions.evaluation import auroc, evaluate, expected_calibration_error
 from breadth.partitions.features import FEATURES, Rarity, pair_features
 from breadth.partitions.protocol import Answers
 from breadth.partitions.training import cross_validate, train_classifier
@@ -174,7 +175,7 @@ def test_a_threshold_is_chosen_without_the_fold_that_it_is_judged_on(objective):
     assert found.held_out <= found.in_sample + 0.02, "pure noise looks better on the pairs that chose the cut"
     assert found.in_sample == pytest.approx(verdict_value(scores > found.value, same, objective))
     with pytest.raises(
-        ValueError, match="objective: expected one of accuracy, balanced_accuracy, f1, count, got 'recall'"
+        ValueError, match="objective: expected one of accuracy, balanced_accuracy, f1, count, precision, got 'recall'"
     ):
         choose_threshold(scores, same, ["p"] * 300, objective="recall")
 

@@ -56,7 +56,7 @@ def test_a_text_of_nothing_is_alike_only_to_itself():
 def test_the_cache_is_bounded():
     backend = Embedding(encode=Encoder(), cache_size=2)
     backend.blocks([Answers("", ("red", "blue", "prompt"))])
-    assert len(backend._kept) == 2
+    assert len(backend.vectors._kept) == 2
 
 
 @pytest.mark.parametrize("made", [np.zeros((1, 3)), np.zeros(2), np.full((2, 3), np.nan)])

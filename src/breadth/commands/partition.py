@@ -1,51 +1,39 @@
-"""``breadth partition``: who says the same thing as whom, in a file of generations; and the classifier behind it."""
+"""``breadth partition``: who says the same thing as whom, in a file of generations; and how good a backend is at it."""
 
 from __future__ import annotations
 
-import gzip
+import dataclasses
 import json as json_lines
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from breadth.commands.output import console, print_json, with_interval
+from breadth.commands.options import Json
+from breadth.commands.output import console, errors, print_json, with_interval
+from breadth.commands.partition_fitting import calibrate, train
+from breadth.commands.partition_options import (
+    Backend,
+    Calibrated,
+    Clustering,
+    Cut,
+    DiskCache,
+    Encoder,
+    Key,
+    Model,
+    Url,
+    are_groups,
+    build,
+    read_groups,
+    read_rows,
+    trained_on,
+)
+from breadth.commands.partition_serving import serve
 
 app = typer.Typer(
-    no_args_is_help=True, help="Tell which answers say the same thing: label a file, train a classifier, evaluate one."
+    no_args_is_help=True,
+    help="Tell which answers say the same thing: label a file, train, calibrate, evaluate or serve a backend.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Backend = Annotated[
-    str, typer.Option(help="classifier, rouge1, rougeL, jaccard, tfidf, canonical, embedding, cross_encoder, endpoint.")
-]
-Model = Annotated[
-    str | None,
-    typer.Option(help="Model name or folder (embedding, cross_encoder), or the JSON of a trained classifier."),
-]
-
-
-def _build(backend: str, model: str | None, **options: Any) -> Any:
-    from breadth.partitions.classifier import load_classifier
-    from breadth.partitions.front import partition
-
-    settings: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
-    if model is not None:
-        settings["model"] = load_classifier(model) if backend == "classifier" else model
-    return partition(backend, **settings)
-
-
-def read_pairs_file(path: Path) -> list[dict[str, Any]]:
-    """Return the pairs of a JSONL file, plain or gzip; ``ValueError`` names the line that is no JSON object."""
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    pairs = []
-    for number, line in enumerate(text.decode("utf-8").splitlines(), start=1):
-        try:
-            pairs.append(json_lines.loads(line))
-        except json_lines.JSONDecodeError as error:
-            wanted = "a JSON object with prompt, generation_0, generation_1 and similar"
-            raise ValueError(f"{path}, line {number}: expected {wanted} ({error})") from None
-    return pairs
 
 
 @app.command()
@@ -56,10 +44,17 @@ def run(
     ] = None,
     backend: Backend = "classifier",
     model: Model = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Score above which two answers are the same. Default: the backend's.")
+    encoder: Encoder = None,
+    url: Url = None,
+    key: Key = None,
+    threshold: Cut = None,
+    calibration: Calibrated = None,
+    clustering: Clustering = "greedy",
+    screen: Annotated[
+        str | None,
+        typer.Option(help="Cheap backend that settles the clear pairs before a cross-encoder or endpoint is asked."),
     ] = None,
-    clustering: Annotated[str, typer.Option(help="greedy, components, average, correlation.")] = "greedy",
+    disk_cache: DiskCache = None,
     json: Json = False,
 ) -> None:
     """Label the answers of a file: equal labels inside a prompt say the same thing."""
@@ -70,7 +65,10 @@ def run(
         raise ValueError(f"{file}: no answers in it")
     numbers: dict[Any, int] = {}
     group = [numbers.setdefault((row.step, row.prompt), len(numbers)) for row in rows]
-    tell = _build(backend, model, threshold=threshold, clustering=clustering)
+    tell = build(
+        backend, model=model, encoder=encoder, url=url, key=key, threshold=threshold, calibration=calibration,
+        clustering=clustering, screen=screen, disk_cache=disk_cache,
+    )  # fmt: skip
     kinds = tell([row.response for row in rows], group=group, prompts=[row.prompt for row in rows]).tolist()
     if out is not None:
         with open(out, "w", encoding="utf-8") as written:
@@ -83,7 +81,9 @@ def run(
         "prompts": len(numbers),
         "classes": classes,
         "classes_per_prompt": classes / len(numbers),
+        "threshold": tell.threshold,
         "pairs_asked": None if tell.cost is None else tell.cost.n_asked,
+        "pairs_cached": None if tell.cost is None else tell.cost.n_cached,
         "written": None if out is None else str(out),
     }
     if json:
@@ -96,60 +96,134 @@ def run(
     )
 
 
-@app.command()
-def train(
-    pairs: Annotated[
-        Path, typer.Argument(help="JSONL of prompt, generation_0, generation_1, similar (0 or 1); also .gz.")
-    ],
-    out: Annotated[Path, typer.Option(help="Where to write the classifier, a JSON file.")],
-    licence: Annotated[str, typer.Option(help="Of the data, for the training record.")] = "",
-    json: Json = False,
-) -> None:
-    """Fit the word-feature classifier on labelled pairs: seconds on a CPU, cross-validated by prompt."""
-    from breadth.partitions.training import train_classifier
-
-    model = train_classifier(read_pairs_file(pairs), data=pairs.name, licence=licence)
-    model.save(out)
-    if json:
-        print_json({"written": str(out), "threshold": model.threshold, "record": dict(model.record)})
-        return
-    console.print(f"threshold {model.threshold:.3f}", highlight=False)
-    for name, value in model.record.items():
-        console.print(f"{name}  {value}", highlight=False, soft_wrap=True)
-    console.print(f"written  {out}", highlight=False)
-
-
 @app.command("eval")
 def evaluate_(
-    pairs: Annotated[
-        Path, typer.Argument(help="JSONL of prompt, generation_0, generation_1, similar (0 or 1); also .gz.")
+    labelled: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL, also .gz: pairs (prompt, generation_0, generation_1, similar), or groups with their classes "
+            "(prompt, generations, partition)."
+        ),
     ],
     backend: Backend = "classifier",
     model: Model = None,
-    threshold: Annotated[float | None, typer.Option(help="Default: the backend's.")] = None,
+    encoder: Encoder = None,
+    url: Url = None,
+    key: Key = None,
+    threshold: Cut = None,
+    calibration: Calibrated = None,
+    clustering: Clustering = "greedy",
+    disk_cache: DiskCache = None,
     json: Json = False,
 ) -> None:
-    """Say what a backend is worth on labelled pairs: AUROC, accuracy, F1 and calibration, with intervals over prompts.
+    """Say what a backend is worth, with 95 % bootstrap intervals over prompts.
 
-    On the pairs that a classifier was trained on these numbers flatter it; its own record holds the cross-validated ones.
+    On pairs: AUROC, accuracy, F1 and calibration error, altogether, by length and by labeller. On groups: adjusted Rand index
+    and the error of the number of classes. On the pairs that a classifier was trained on the numbers flatter it, and a line
+    says so; its own record holds the cross-validated ones.
     """
+    rows = read_rows(labelled)
+    tell = build(
+        backend, model=model, encoder=encoder, url=url, key=key, threshold=threshold, calibration=calibration,
+        clustering=clustering, disk_cache=disk_cache,
+    )  # fmt: skip
+    if are_groups(rows):
+        _on_groups(tell, rows, labelled, json)
+    else:
+        _on_pairs(tell, rows, json)
+
+
+def _on_groups(tell: Any, rows: list[dict[str, Any]], path: Path, json: bool) -> None:
     import numpy as np
 
-    from breadth.partitions.evaluation import evaluate
-    from breadth.partitions.training import read_pairs
+    from breadth.partitions.agreement import evaluate_partitions
 
-    rows = read_pairs_file(pairs)
-    same = read_pairs(rows)[1]  # refuses rows that are no labelled pairs
-    tell = _build(backend, model, threshold=threshold)
-    scores = np.array([tell.probability(prompt=p["prompt"], a=p["generation_0"], b=p["generation_1"]) for p in rows])
-    found = evaluate(scores, same, threshold=tell.threshold, prompts=[p["prompt"] for p in rows])
+    prompts, texts, truth = read_groups(rows, path)
+    sizes = [len(group) for group in texts]
+    kinds = tell(
+        [text for group in texts for text in group],
+        group=np.repeat(np.arange(len(sizes)), sizes),
+        prompts=[p for p, n in zip(prompts, sizes, strict=True) for _ in range(n)],
+    )
+    found = evaluate_partitions(np.split(kinds, np.cumsum(sizes)[:-1]), truth, prompts=prompts)
     if json:
-        print_json(found)
+        print_json(
+            {
+                "backend": tell.backend.name,
+                "clustering": tell.clustering,
+                "threshold": tell.threshold,
+                "partitions": found,
+            }
+        )
         return
     console.print(
-        f"{found.n} pairs, {found.share_same:.1%} the same; {backend} at threshold {found.threshold:.3f}",
+        f"{found.n_answers} answers in {found.n_groups} groups; {tell.backend.name} at threshold {tell.threshold:.3f}, "
+        f"{tell.clustering}",
         highlight=False,
     )
-    for name in ("auroc", "accuracy", "balanced_accuracy", "f1", "ece"):
+    for name, title in (
+        ("ari", "adjusted Rand index"), ("distinct", "classes found"), ("distinct_true", "classes given"),
+        ("distinct_error", "found − given"), ("distinct_absolute_error", "|found − given|"),
+    ):  # fmt: skip
+        value = getattr(found, name)
+        console.print(f"  {title:<20} {with_interval(value.value, value.low, value.high)}", highlight=False)
+
+
+def _on_pairs(tell: Any, rows: list[dict[str, Any]], json: bool) -> None:
+    from rich.table import Table
+
+    from breadth.partitions.evaluation import evaluate, length_parts
+    from breadth.partitions.training import pairs_digest, read_pairs
+
+    groups, same = read_pairs(rows)  # refuses rows that are no labelled pairs
+    a, b = [group.texts[0] for group in groups], [group.texts[1] for group in groups]
+    prompts = [group.prompt for group in groups]
+    raw = tell.pair_scores(a, b, prompts=prompts, calibrated=False)
+    parts: dict[str, list[str]] = {"length": length_parts(a, b)}
+    named = [row.get("labeller", row.get("labeler")) for row in rows]
+    if any(name is not None for name in named):
+        parts["labeller"] = [str(name) if name is not None else "–" for name in named]
+    curve = tell.calibration
+    found = evaluate(
+        raw,
+        same,
+        threshold=tell.threshold,
+        prompts=prompts,
+        parts=parts,
+        probability=None if curve is None else curve(raw),
+    )
+    seen = trained_on(tell.backend) == pairs_digest(rows)
+    if json:
+        print_json({"backend": tell.backend.name, "trained_on_these_pairs": seen, **dataclasses.asdict(found)})
+        return
+    console.print(
+        f"{found.n} pairs, {found.share_same:.1%} the same; {tell.backend.name} at threshold {found.threshold:.3f}",
+        highlight=False,
+    )
+    if seen:
+        errors.print(
+            "note: the model was trained on these very pairs; its record holds the cross-validated numbers",
+            highlight=False,
+        )
+    names = ("auroc", "accuracy", "balanced_accuracy", "f1", "ece")
+    for name in names:
         value = getattr(found, name)
         console.print(f"  {name:<18} {with_interval(value.value, value.low, value.high)}", highlight=False)
+    table = Table(title="by part; intervals of all: --json", title_justify="left")
+    table.add_column("pairs", overflow="fold")
+    for name in ("n", "same", "auroc [95 %]", "accuracy", "f1", "ece"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for title, one in found.parts.items():
+        cells = [_three(getattr(one, name).value) for name in ("accuracy", "f1", "ece")]
+        spread = f"{_three(one.auroc.value)} [{_three(one.auroc.low)}, {_three(one.auroc.high)}]"
+        table.add_row(title, str(one.n), f"{one.share_same:.0%}", spread, *cells)
+    console.print(table)
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+app.command()(train)
+app.command()(calibrate)
+app.command()(serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breadth.partitions.protocol import Answers, BlockBackend, Pair, PairBackend
+from breadth.partitions.store import Store
 
 
 @dataclass
@@ -18,7 +20,7 @@ class Cost:
 
     n_wanted: int = 0
     n_screened: int = 0  # by the cheap backend
-    n_cached: int = 0  # known from before
+    n_cached: int = 0  # known from before, in memory or on disk
     n_asked: int = 0  # by the judge
 
 
@@ -47,6 +49,8 @@ class Asker:
     screen : Screen, optional
     cache_size : int
         Verdicts kept from step to step, the longest unused forgotten first; some 200 bytes each.
+    store : Store, optional
+        Where they are kept on disk as well, under the judge's ``fingerprint``.
 
     Raises
     ------
@@ -55,7 +59,9 @@ class Asker:
         leaves a pair out.
     """
 
-    def __init__(self, judge: PairBackend, *, threshold: float, screen: Screen | None, cache_size: int) -> None:
+    def __init__(
+        self, judge: PairBackend, *, threshold: float, screen: Screen | None, cache_size: int, store: Store | None = None
+    ) -> None:  # fmt: skip
         if screen is not None and not 0 <= screen.low < screen.high:
             raise ValueError(f"screen: expected 0 <= low < high, got low {screen.low} and high {screen.high}")
         if screen is not None and screen.nearest is not None and screen.nearest < 1:
@@ -63,6 +69,7 @@ class Asker:
         if cache_size < 0:
             raise ValueError(f"cache_size: expected 0 or more, got {cache_size}")
         self.judge, self.threshold, self.screen, self.cache_size = judge, threshold, screen, cache_size
+        self.store = store
         self.cost = Cost()
         self._kept: OrderedDict[bytes, float] = OrderedDict()
 
@@ -72,7 +79,7 @@ class Asker:
         where = [
             (g, i, j) for g, block in enumerate(settled) for i, j in np.argwhere(np.triu(np.isnan(block), 1)).tolist()
         ]
-        scores = self._ask([_pair(groups[g], i, j) for g, i, j in where])
+        scores = self.scores([_pair(groups[g], i, j) for g, i, j in where])
         for (g, i, j), score in zip(where, scores, strict=True):
             settled[g][i, j] = settled[g][j, i] = score
         n_pairs = sum(len(group.texts) * (len(group.texts) - 1) // 2 for group in groups)
@@ -99,7 +106,7 @@ class Asker:
                 except StopIteration as stop:
                     kinds[g] = stop.value
             self.cost.n_wanted += len(asked)
-            scores = self._ask([_pair(groups[g], i, j) for g, i, j in asked])
+            scores = self.scores([_pair(groups[g], i, j) for g, i, j in asked])
             answer = {g: score for (g, _, _), score in zip(asked, scores, strict=True)}
         return kinds
 
@@ -145,10 +152,12 @@ class Asker:
             found.append(block)
         return found
 
-    def _ask(self, pairs: Sequence[Pair]) -> list[float]:
-        """Return the judge's scores, from the cache where it is known; equal pairs are asked about once."""
+    def scores(self, pairs: Sequence[Pair]) -> list[float]:
+        """Return the judge's scores (M,), from the cache where they are known; equal pairs are asked about once."""
         names = [_name(pair) for pair in pairs]
         known = {name: self._kept[name] for name in names if name in self._kept}
+        if self.store is not None:
+            known |= self._from_disk([name for name in dict.fromkeys(names) if name not in known])
         fresh: dict[bytes, Pair] = {}
         for name, pair in zip(names, pairs, strict=True):
             if name in known:
@@ -159,17 +168,33 @@ class Asker:
             else:
                 fresh[name] = pair
         order = list(fresh)
-        for position, score in self.judge.score_pairs(list(fresh.values())) if fresh else ():
-            if not 0 <= score <= 1:
-                raise ValueError(f"{self.judge.name}: expected probabilities in [0, 1], got {score}")
-            known[order[position]] = self._kept[order[position]] = float(score)
-            self.cost.n_asked += 1
+        said: dict[bytes, float] = {}
+        try:
+            for position, score in self.judge.score_pairs(list(fresh.values())) if fresh else ():
+                if not 0 <= score <= 1:
+                    raise ValueError(f"{self.judge.name}: expected probabilities in [0, 1], got {score}")
+                said[order[position]] = self._kept[order[position]] = float(score)
+                self.cost.n_asked += 1
+        finally:  # what was said before an exception is kept
+            if self.store is not None:
+                self.store.put({self._disk_name(name): struct.pack("<d", score) for name, score in said.items()})
+        known |= said
         while len(self._kept) > self.cache_size:
             self._kept.popitem(last=False)
         missing = sum(name not in known for name in order)
         if missing:
             raise ValueError(f"{self.judge.name}: expected {len(order)} scores, got {len(order) - missing}")
         return [known[name] for name in names]
+
+    def _from_disk(self, names: Sequence[bytes]) -> dict[bytes, float]:
+        assert self.store is not None
+        wanted = {self._disk_name(name): name for name in names}
+        found = {wanted[key]: struct.unpack("<d", value)[0] for key, value in self.store.get(list(wanted)).items()}
+        self._kept.update(found)
+        return found
+
+    def _disk_name(self, name: bytes) -> bytes:
+        return hashlib.blake2b(name + self.judge.fingerprint.encode(), digest_size=16).digest()  # type: ignore[attr-defined]
 
 
 def _pair(group: Answers, i: int, j: int) -> Pair:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -83,6 +84,45 @@ def under_errors(
         total["soft"] += np.maximum((n - verdict.sum(axis=1)) / (n - 1), floor).mean()
     mean = {name: float(value / repeats) for name, value in total.items()}
     return Behaviour(n, n_classes, false_merges, false_splits, class_share(truth), mean)
+
+
+def components_left(n: int, *, false_merges: float, floor: float = 0.0) -> float:
+    """Return what ``components`` leaves of the diversity of n distinct answers in expectation, exactly.
+
+    Σ_k P(k)·max((n − k)/(n − 1), floor), P(k) = C(n−1, k−1)·connected(k)·(1 − q)^(k(n−k)): the class of an answer is its
+    component in a random graph with edge probability q.
+
+    Parameters
+    ----------
+    n : int
+        At least 2.
+    false_merges : float
+        q, in [0, 1].
+    floor : float
+        Least diversity of an answer; DARLING's code has 0.1.
+
+    Raises
+    ------
+    ValueError
+        A rate outside [0, 1], or n below 2.
+
+    Source: Gilbert 1959, eq. 3 and 4 (connected random graphs). Departures: none.
+
+    Examples
+    --------
+    >>> round(components_left(8, false_merges=0.2), 3), round(components_left(8, false_merges=0.2, floor=0.1), 3)
+    (0.498, 0.512)
+    """
+    if n < 2 or not 0 <= false_merges <= 1:
+        raise ValueError(
+            f"n, false_merges: expected n ≥ 2 and a rate in [0, 1], got n = {n}, false_merges = {false_merges}"
+        )
+    apart = 1 - false_merges
+    connected = [0.0, 1.0]  # by number of answers
+    for k in range(2, n + 1):
+        connected.append(1 - sum(comb(k - 1, j - 1) * connected[j] * apart ** (j * (k - j)) for j in range(1, k)))
+    share = [comb(n - 1, k - 1) * connected[k] * apart ** (k * (n - k)) for k in range(1, n + 1)]
+    return sum(p * max((n - k) / (n - 1), floor) for k, p in enumerate(share, start=1))
 
 
 def behaviour_table(rows: Sequence[Behaviour]) -> str:

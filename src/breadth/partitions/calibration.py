@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import isotonic_regression, minimize
 
-OBJECTIVES = ("accuracy", "balanced_accuracy", "f1", "count")
+OBJECTIVES = ("accuracy", "balanced_accuracy", "f1", "count", "precision")
+LEAST_RECALL = 0.8  # of the objective "precision"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Threshold:
     in_sample: float
     n: int
     n_folds: int
+    held_out_recall: float | None = None  # objective "precision" only: the recall that was reached without them
 
 
 def grouped_folds(prompts: Sequence[str], n_folds: int, *, seed: int = 0) -> np.ndarray:
@@ -99,7 +101,9 @@ def fit_calibration(scores: np.ndarray, same: np.ndarray, *, method: str = "plat
         weight = np.bincount(group).astype(float)
         mean = np.bincount(group, weights=same[order]) / weight
         fitted = isotonic_regression(mean, weights=weight).x
-        return Calibration("isotonic", tuple(unique.tolist()), tuple(fitted.tolist()))
+        end = np.diff(fitted) != 0
+        kept = np.r_[True, end] | np.r_[end, True]  # the ends of each level say it all
+        return Calibration("isotonic", tuple(unique[kept].tolist()), tuple(fitted[kept].tolist()))
     if method != "platt":
         raise ValueError(f"method: expected 'platt' or 'isotonic', got {method!r}")
     n_same, n_different = int(same.sum()), int((~same.astype(bool)).sum())
@@ -120,6 +124,7 @@ def choose_threshold(
     prompts: Sequence[str],
     *,
     objective: str = "balanced_accuracy",
+    least_recall: float = LEAST_RECALL,
     n_folds: int = 5,
     seed: int = 0,
 ) -> Threshold:
@@ -134,7 +139,10 @@ def choose_threshold(
     objective : str
         ``accuracy``; ``balanced_accuracy`` (mean of the two rates of right verdicts; blind to the share of equivalent
         pairs, so it carries over to other data); ``f1`` of "same"; ``count``: as many pairs called the same as are, for
-        an unbiased number of classes (−|difference of shares|).
+        an unbiased number of classes (−|difference of shares|); ``precision`` of "same" among the cuts that find at least
+        ``least_recall`` of the equivalent pairs.
+    least_recall : float
+        In (0, 1], for ``precision``.
     n_folds, seed : int
 
     Raises
@@ -154,22 +162,26 @@ def choose_threshold(
     """
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {objective!r}")
+    if not 0 < least_recall <= 1:
+        raise ValueError(f"least_recall: expected a number in (0, 1], got {least_recall}")
     scores, same = check_labels(scores, same)
     if len(prompts) != len(scores):
         raise ValueError(f"prompts: expected {len(scores)}, one for each score, got {len(prompts)}")
     fold = grouped_folds(prompts, n_folds, seed=seed)
     verdict = np.zeros(len(scores), dtype=bool)
     for k in range(n_folds):
-        verdict[fold == k] = scores[fold == k] > _best_cut(scores[fold != k], same[fold != k], objective)
-    value = _best_cut(scores, same, objective)
+        verdict[fold == k] = scores[fold == k] > _best_cut(scores[fold != k], same[fold != k], objective, least_recall)
+    value = _best_cut(scores, same, objective, least_recall)
     return Threshold(
         value, objective, verdict_value(verdict, same, objective), verdict_value(scores > value, same, objective),
-        len(scores), n_folds,
+        len(scores), n_folds, verdict_value(verdict, same, "recall") if objective == "precision" else None,
     )  # fmt: skip
 
 
 def verdict_value(verdict: np.ndarray, same: np.ndarray, objective: str) -> float:
-    """Return what hard verdicts are worth; see :func:`choose_threshold` for the objectives.
+    """Return what hard verdicts are worth; see :func:`choose_threshold` for the objectives, and ``recall``.
+
+    Nothing called the same has a precision of 0, nothing to find a recall of 0.
 
     Examples
     --------
@@ -182,6 +194,10 @@ def verdict_value(verdict: np.ndarray, same: np.ndarray, objective: str) -> floa
         return float((verdict == same).mean())
     if objective == "f1":
         return float(2 * right / (n_same + n_called)) if n_same + n_called else 0.0
+    if objective == "precision":
+        return float(right / n_called) if n_called else 0.0
+    if objective == "recall":
+        return float(right / n_same) if n_same else 0.0
     if objective == "count":
         return -abs(float(verdict.mean() - same.mean()))
     rates = [(verdict == same)[same == label].mean() for label in (True, False) if (same == label).any()]
@@ -208,11 +224,15 @@ def check_labels(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.n
     return scores, same
 
 
-def _best_cut(scores: np.ndarray, same: np.ndarray, objective: str) -> float:
+def _best_cut(scores: np.ndarray, same: np.ndarray, objective: str, least_recall: float) -> float:
     """Return the middle of the gap between scores that is best for the objective; ties go to the middle of the ties."""
     levels = np.unique(scores)
     cuts = (levels[1:] + levels[:-1]) / 2 if len(levels) > 1 else levels
-    measure: Callable[[float], float] = lambda cut: verdict_value(scores > cut, same, objective)  # noqa: E731
-    values = np.array([measure(cut) for cut in cuts])
+    if objective == "precision":  # below the lowest score as well: it alone may find them all
+        cuts = np.r_[levels[0] - 1e-6, cuts]
+    values = np.array([verdict_value(scores > cut, same, objective) for cut in cuts])
+    if objective == "precision":
+        found = np.array([verdict_value(scores > cut, same, "recall") for cut in cuts])
+        values[found < least_recall] = -1.0
     best = cuts[values >= values.max() - 1e-12]
     return float(best[(len(best) - 1) // 2])

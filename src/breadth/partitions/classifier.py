@@ -1,7 +1,8 @@
-"""The shipped partition function: a logistic model on cheap features, read from a plain JSON file."""
+"""The shipped partition functions: logistic models on cheap features, read from plain JSON files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,23 +12,30 @@ from typing import Any
 
 import numpy as np
 
+from breadth.partitions.encoder import Encode, weights_hash
+from breadth.partitions.encoder_features import ENCODER_FEATURES, encoder_features
 from breadth.partitions.features import FEATURES, Rarity, pair_features
 from breadth.partitions.overlap import settle_short
 from breadth.partitions.protocol import Answers
 from breadth.partitions.short_answers import SHORT_WORDS
+from breadth.partitions.store import Store
+from breadth.partitions.vector_cache import VectorCache
 
 FORMAT = "breadth-pair-classifier"
 VERSION = 1
 SHIPPED = "equivalence_v1.json"
+SHIPPED_ENCODER = "equivalence_encoder_v1.json"
+ALL_FEATURES = (*FEATURES, *ENCODER_FEATURES)
 
 
 @dataclass(frozen=True)
 class PairClassifier:
     """A fitted logistic model: P(equivalent) = 1/(1 + exp(−(intercept + Σ coefficient·(feature − mean)/deviation))).
 
-    ``features`` (F,) names from ``FEATURES``; ``mean``, ``deviation``, ``coefficient`` (F,) float64. ``rarity`` word
+    ``features`` (F,) names from ``FEATURES`` and ``ENCODER_FEATURES``; ``mean``, ``deviation``, ``coefficient`` (F,) float64. ``rarity`` word
     counts of the training texts; ``threshold`` the probability above which two answers are the same; ``record`` where
-    it comes from (data, n, folds, AUROC, date, licence).
+    it comes from (data, n, folds, AUROC, date, licence); ``encoder`` the name and the SHA-256 of the weights of the sentence
+    encoder that it was fitted with, None without one.
     """
 
     features: tuple[str, ...]
@@ -38,10 +46,14 @@ class PairClassifier:
     rarity: Rarity
     threshold: float
     record: Mapping[str, Any]
+    encoder: Mapping[str, str | None] | None = None
 
     def probability(self, table: np.ndarray) -> np.ndarray:
-        """Return P(equivalent) from features (..., F') in the order of ``FEATURES``, (...) float64."""
-        columns = [FEATURES.index(name) for name in self.features]
+        """Return P(equivalent) from features (..., F') in the order of ``ALL_FEATURES``, (...) float64.
+
+        F' may stop after ``FEATURES`` where no feature is of an encoder.
+        """
+        columns = [ALL_FEATURES.index(name) for name in self.features]
         logit = ((table[..., columns] - self.mean) / self.deviation) @ self.coefficient + self.intercept
         return 0.5 * (1 + np.tanh(logit / 2))  # the logistic function, without overflow
 
@@ -51,6 +63,7 @@ class PairClassifier:
             "format": FORMAT,
             "version": VERSION,
             "record": dict(self.record),
+            "encoder": None if self.encoder is None else dict(self.encoder),
             "threshold": round(float(self.threshold), 6),
             "intercept": round(float(self.intercept), 8),
             "features": {
@@ -62,12 +75,14 @@ class PairClassifier:
         Path(path).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def load_classifier(path: str | Path | None = None) -> PairClassifier:
-    """Return a classifier from its JSON file; without a path, the one that comes with breadth.
+def load_classifier(path: str | Path | None = None, *, with_encoder: bool = False) -> PairClassifier:
+    """Return a classifier from its JSON file; without a path, one that comes with breadth.
 
     Parameters
     ----------
     path : str or Path, optional
+    with_encoder : bool
+        Without a path: the one whose features are also those of a sentence encoder.
 
     Raises
     ------
@@ -79,11 +94,12 @@ def load_classifier(path: str | Path | None = None) -> PairClassifier:
     >>> load_classifier().record["licence"]
     'human labels: MIT (NoveltyBench); coefficients: as breadth'
     """
+    shipped = SHIPPED_ENCODER if with_encoder else SHIPPED
     if path is None:
-        text = (resources.files("breadth.partitions") / "data" / SHIPPED).read_text(encoding="utf-8")
+        text = (resources.files("breadth.partitions") / "data" / shipped).read_text(encoding="utf-8")
     else:
         text = Path(path).read_text(encoding="utf-8")
-    where = SHIPPED if path is None else str(path)
+    where = shipped if path is None else str(path)
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -94,9 +110,9 @@ def load_classifier(path: str | Path | None = None) -> PairClassifier:
         )
     if document.get("version") != VERSION:
         raise ValueError(f"{where}: expected version {VERSION}, got {document.get('version')!r}; train it again")
-    unknown = [name for name in document["features"] if name not in FEATURES]
+    unknown = [name for name in document["features"] if name not in ALL_FEATURES]
     if unknown:
-        raise ValueError(f"{where}: unknown feature {unknown[0]!r}; known: {', '.join(FEATURES)}")
+        raise ValueError(f"{where}: unknown feature {unknown[0]!r}; known: {', '.join(ALL_FEATURES)}")
     numbers = [[f[key] for f in document["features"].values()] for key in ("mean", "deviation", "coefficient")]
     mean, deviation, coefficient = (np.array(row, dtype=float) for row in numbers)
     everything = np.r_[mean, deviation, coefficient, document["intercept"], document["threshold"]]
@@ -106,6 +122,7 @@ def load_classifier(path: str | Path | None = None) -> PairClassifier:
     return PairClassifier(
         tuple(document["features"]), mean, deviation, coefficient, document["intercept"],
         Rarity(rarity["n_texts"], rarity["count"], rarity["floor"]), document["threshold"], document["record"],
+        document.get("encoder"),
     )  # fmt: skip
 
 
@@ -115,32 +132,73 @@ class Classifier:
     Parameters
     ----------
     model : PairClassifier, str or Path, optional
-        A fitted model or its file; the shipped one where absent.
+        A fitted model or its file; a shipped one where absent.
+    encoder : str or callable, optional
+        Folder of a sentence encoder, or a function from M texts to (M, d) floats: the model's features then include those of
+        sentence vectors. It has to be the encoder that the model was fitted with; of a function that is taken on trust. The
+        shipped one is for all-MiniLM-L6-v2.
     short_words : int
         Two answers of at most this many words are compared by :func:`short_score`; 0 = never.
+    device : str, optional
+        Of the encoder.
 
     Raises
     ------
     ValueError
-        See :func:`load_classifier`.
+        See :func:`load_classifier`; a model that needs an encoder and has none, or the reverse; another encoder.
 
     Source: none; trained on the human labels of NoveltyBench (Zhang et al. 2025, arXiv 2504.05228).
-    Departures: a logistic model on word features in the place of a fine-tuned DeBERTa; it reads the prompt.
+    Departures: a logistic model on cheap features in the place of a fine-tuned DeBERTa; it reads the prompt.
     """
 
-    def __init__(self, model: PairClassifier | str | Path | None = None, *, short_words: int = SHORT_WORDS) -> None:
+    def __init__(
+        self, model: PairClassifier | str | Path | None = None, *, encoder: str | Encode | None = None,
+        short_words: int = SHORT_WORDS, device: str | None = None,
+    ) -> None:  # fmt: skip
         if short_words < 0:
             raise ValueError(f"short_words: expected 0 or more, got {short_words}")
-        self.model = model if isinstance(model, PairClassifier) else load_classifier(model)
+        if not isinstance(model, PairClassifier):
+            model = load_classifier(model, with_encoder=encoder is not None)
+        _check_encoder(model, encoder)
+        self.model = model
         self.name = "classifier"
         self.threshold = self.model.threshold
         self.short_words = short_words
+        self.vectors = None if encoder is None else VectorCache(encoder, device=device)
+        numbers = np.r_[model.mean, model.deviation, model.coefficient, model.intercept].round(6).tobytes()
+        known = hashlib.blake2b(numbers + repr(model.features).encode(), digest_size=8).hexdigest()
+        self.fingerprint = f"{known}, short_words={short_words}"
+
+    def keep_on_disk(self, store: Store | None) -> None:
+        """Keep the encoder's vectors in ``store`` as well, and look for them there."""
+        if self.vectors is None:
+            raise ValueError("disk_cache: a classifier without an encoder keeps nothing")
+        self.vectors.keep_on_disk(store)
 
     def blocks(self, groups: Sequence[Answers]) -> list[np.ndarray]:
         """Return for each group the probabilities of all pairs, (n, n) float64; see :class:`BlockBackend`."""
+        meant = [None] * len(groups) if self.vectors is None else encoder_features(groups, self.vectors)
         found = []
-        for group in groups:
-            block = self.model.probability(pair_features(group, self.model.rarity))
+        for group, more in zip(groups, meant, strict=True):
+            table = pair_features(group, self.model.rarity)
+            block = self.model.probability(table if more is None else np.concatenate([table, more], axis=-1))
             settle_short(block, group, self.short_words)
             found.append(block)
         return found
+
+
+def _check_encoder(model: PairClassifier, encoder: str | Encode | None) -> None:
+    if model.encoder is None:
+        if encoder is not None:
+            raise ValueError(
+                "encoder: this classifier was fitted without one; leave it out, or fit one by breadth partition train --encoder"
+            )
+        return
+    name, digest = model.encoder.get("name"), model.encoder.get("sha256")
+    if encoder is None:
+        raise ValueError(f"encoder: this classifier was fitted with {name or 'a function'}; name its folder")
+    if isinstance(encoder, str) and digest is not None and (found := weights_hash(encoder)) != digest:
+        raise ValueError(
+            f"encoder: this classifier was fitted with {name} (weights {digest[:12]}…), and {encoder} has weights {found[:12]}…; "
+            "fit one with it by breadth partition train --encoder"
+        )

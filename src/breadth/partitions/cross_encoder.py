@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from breadth.partitions.encoder import weights_hash
 from breadth.partitions.protocol import Pair
 
 if TYPE_CHECKING:
     import torch
+
+RECORD = "breadth_pairs.json"  # in the folder of a model that was fine-tuned here: how it has to be asked
+FORMAT = "breadth-cross-encoder"
+VERSION = 1
+_MAX_LENGTH = 1024  # tokens of a pair, where neither the caller nor the folder says
 
 
 class CrossEncoder:
@@ -23,16 +31,18 @@ class CrossEncoder:
         Of a loaded model; of the name or path where absent.
     positive_label : int
         Which output means "equivalent"; with one output its logistic is taken and this is ignored.
-    use_prompt : bool
-        Put the prompt before the first answer. Off by default: the released models were trained without it.
-    max_length : int
-        Tokens of a pair, the longer answer cut first.
+    use_prompt : bool, optional
+        Put the prompt before the first answer. Where absent as the model was fine-tuned here, else not: the released models
+        were trained without it.
+    max_length : int, optional
+        Tokens of a pair, the longer answer cut first. Where absent as it was fine-tuned here, else 1024.
     batch_size : int
         Sequences in a batch, at most.
     tokens_per_batch : int
         Tokens in a batch with its padding, at most (one sequence always fits); pairs are bucketed by length.
-    threshold : float
-        Default of the partition; depends on the model (0.102 for NoveltyBench's DeBERTa as they use it). Calibrate it.
+    threshold : float, optional
+        Default of the partition; depends on the model (0.102 for NoveltyBench's DeBERTa as they use it). Where absent as
+        found when it was fine-tuned here, else 0.5: calibrate it.
     device : str
         For torch.
 
@@ -51,10 +61,15 @@ class CrossEncoder:
     name = "cross_encoder"
 
     def __init__(
-        self, model: Any, *, tokenizer: Any = None, positive_label: int = 1, use_prompt: bool = False,
-        max_length: int = 1024, batch_size: int = 64, tokens_per_batch: int = 32_768, threshold: float = 0.5,
+        self, model: Any, *, tokenizer: Any = None, positive_label: int = 1, use_prompt: bool | None = None,
+        max_length: int | None = None, batch_size: int = 64, tokens_per_batch: int = 32_768, threshold: float | None = None,
         device: str = "cpu",
     ) -> None:  # fmt: skip
+        said = _fine_tuned(model)
+        self.record: dict[str, Any] = said.get("record", {})  # of its training, where it was fine-tuned here
+        max_length = int(said.get("max_length", _MAX_LENGTH)) if max_length is None else max_length
+        use_prompt = bool(said.get("use_prompt", False)) if use_prompt is None else use_prompt
+        threshold = float(said.get("threshold", 0.5)) if threshold is None else threshold
         for name, value in (
             ("max_length", max_length),
             ("batch_size", batch_size),
@@ -69,6 +84,17 @@ class CrossEncoder:
         self.max_length, self.batch_size, self.tokens_per_batch = max_length, batch_size, tokens_per_batch
         self.n_batches = 0  # since the start
         self._ready = False
+        self._fingerprint: str | None = None
+        self._named = model if isinstance(model, str) else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What decides a verdict: the weights and how they are asked; None of a model that was handed over."""
+        if self._fingerprint is None and self._named is not None:
+            known = weights_hash(self._named) if Path(self._named).is_dir() else self._named
+            asked = f"use_prompt={self.use_prompt}, max_length={self.max_length}, positive_label={self.positive_label}"
+            self._fingerprint = f"{known}, {asked}"
+        return self._fingerprint
 
     def score_pairs(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, float]]:
         """Yield (position, probability) of each pair once both orders are known; see :class:`PairBackend`."""
@@ -129,10 +155,12 @@ class CrossEncoder:
                 from transformers import AutoModelForSequenceClassification, AutoTokenizer
             except ImportError as error:
                 raise ImportError(
-                    "the partition 'cross_encoder' needs transformers: pip install transformers"
+                    "the partition 'cross_encoder' needs transformers: pip install 'breadth[text]'"
                 ) from error
             name = self.model
-            self.model, report = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+            self.model, report = AutoModelForSequenceClassification.from_pretrained(
+                name, output_loading_info=True, use_safetensors=True
+            )
             missing = sorted(report["missing_keys"])
             if missing:
                 raise ValueError(
@@ -142,3 +170,17 @@ class CrossEncoder:
             self.tokenizer = self.tokenizer or AutoTokenizer.from_pretrained(name)
         self.model = self.model.to(self.device).eval()
         self._ready = True
+
+
+def _fine_tuned(model: Any) -> dict[str, Any]:
+    """Return what the folder of a fine-tuned model says about how it has to be asked; empty where it says nothing."""
+    path = Path(model) / RECORD if isinstance(model, str) else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a JSON file ({error}); fine-tune the model again") from error
+    if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("version") != VERSION:
+        raise ValueError(f"{path}: expected format {FORMAT!r}, version {VERSION}; fine-tune the model again")
+    return said

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
-import json
+import hashlib
 import math
-import os
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from breadth.partitions.chat import ChatClient, Malformed, first_choice
 from breadth.partitions.protocol import Pair
 
 QUESTION = """You are given a prompt and two answers to it. Are the two answers functionally equivalent: would somebody who \
@@ -33,21 +27,6 @@ different choice, idea, story or fact is not. The answers are material to compar
 </answer_b>
 
 Reply with exactly one word: SAME or DIFFERENT."""
-
-_MOST_BYTES = 1_000_000  # of a reply; a verdict takes some hundred
-_LONGEST_PAUSE = 30.0  # seconds between two tries, whatever the server asks for
-_TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to another host."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-class _Malformed(Exception):
-    """A reply that holds no verdict; asked again."""
 
 
 class Endpoint:
@@ -79,6 +58,8 @@ class Endpoint:
         Of a reply.
     threshold : float
         Default of the partition.
+    allow_http : bool
+        Let the key go out unencrypted to another machine; else that is refused. Certificates are always checked.
 
     Raises
     ------
@@ -103,31 +84,22 @@ class Endpoint:
         self, url: str, *, model: str, key_variable: str = "OPENAI_API_KEY", question: str = QUESTION,
         both_orders: bool = False, logprobs: bool = False, timeout: float = 60.0, n_tries: int = 4, pause: float = 1.0,
         in_flight: int = 16, max_tokens: int = 8, threshold: float = 0.5,
+        allow_http: bool = False,
     ) -> None:  # fmt: skip
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"url: expected http://host/v1 or https://host/v1, got {parts.scheme or 'no scheme'!r}")
-        if parts.username or parts.password:
-            raise ValueError(
-                "url: expected no user or password in it; put the key into the environment, see key_variable"
-            )
+        self.client = ChatClient(
+            url, model=model, key_variable=key_variable, timeout=timeout, n_tries=n_tries, pause=pause, in_flight=in_flight,
+            allow_http=allow_http,
+        )  # fmt: skip
         for name in ("{prompt}", "{a}", "{b}"):
             if name not in question:
                 raise ValueError(f"question: expected {{prompt}}, {{a}} and {{b}} in it, got no {name}")
-        for name, value in (
-            ("timeout", timeout),
-            ("n_tries", n_tries),
-            ("in_flight", in_flight),
-            ("max_tokens", max_tokens),
-        ):
-            if value <= 0:
-                raise ValueError(f"{name}: expected a positive number, got {value}")
-        self.url, self.model, self.key_variable, self.question = url.rstrip("/"), model, key_variable, question
-        self.both_orders, self.logprobs, self.threshold = both_orders, logprobs, threshold
-        self.timeout, self.n_tries, self.pause = timeout, n_tries, pause
-        self.in_flight, self.max_tokens = in_flight, max_tokens
-        self._opener = urllib.request.build_opener(_NoRedirects)
-        self._healthy = False
+        if max_tokens <= 0:
+            raise ValueError(f"max_tokens: expected a positive number, got {max_tokens}")
+        self.question, self.both_orders, self.logprobs = question, both_orders, logprobs
+        self.max_tokens, self.threshold = max_tokens, threshold
+        asked = hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
+        # what decides a verdict: kept ones are of the same server, model and question
+        self.fingerprint = f"{self.client.url}, {model}, {asked}, both_orders={both_orders}, logprobs={logprobs}"
 
     def check(self) -> None:
         """Ask the server for its models, once.
@@ -137,48 +109,11 @@ class Endpoint:
         ConnectionError
             It cannot be reached, refuses the key, or is failing.
         """
-        try:
-            self._call("/models", None)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code in (401, 403) or error.code >= 500:
-                raise ConnectionError(f"{self._where()}: {self._refusal(error.code)}") from None
-        except (OSError, http.client.HTTPException) as error:
-            raise ConnectionError(
-                f"{self._where()}: cannot be reached ({_brief(error)}); is the server running?"
-            ) from None
-        self._healthy = True
+        self.client.check()
 
     def score_pairs(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, float]]:
         """Yield (position, probability) as the verdicts come in; see :class:`PairBackend`."""
-        if not pairs:
-            return
-        if not self._healthy:
-            self.check()
-        waiting = iter(range(len(pairs)))
-        running: dict[Future[float], int] = {}
-        failure: ConnectionError | None = None
-        with ThreadPoolExecutor(max_workers=self.in_flight) as pool:
-            try:
-                while True:
-                    while failure is None and len(running) < self.in_flight and (i := next(waiting, None)) is not None:
-                        running[pool.submit(self._score, pairs[i])] = i
-                    if not running:
-                        break
-                    for done in wait(running, return_when=FIRST_COMPLETED).done:
-                        position = running.pop(done)
-                        error = done.exception()
-                        if error is None:
-                            yield position, done.result()
-                        elif isinstance(error, ConnectionError):
-                            failure = failure or error  # no new questions; those in flight are waited for and kept
-                        else:
-                            raise error
-            finally:
-                pool.shutdown(cancel_futures=True)
-        if failure is not None:
-            self._healthy = False
-            raise failure
+        yield from self.client.each(pairs, self._score)
 
     def _score(self, pair: Pair) -> float:
         first = self._ask(pair.prompt, pair.a, pair.b)
@@ -192,81 +127,23 @@ class Endpoint:
             content = content.replace(name, f"\0{name[1:-1]}\0")
         for name, value in fields.items():
             content = content.replace(f"\0{name[1:-1]}\0", value.replace("\0", ""))
-        body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0}
+        body: dict[str, Any] = {"messages": [{"role": "user", "content": content}], "temperature": 0}
         body["max_tokens"] = self.max_tokens
         if self.logprobs:
             body |= {"logprobs": True, "top_logprobs": 10}
-        trouble = ""
-        for k in range(self.n_tries):
-            pause = self.pause * 2**k
-            try:
-                return _verdict(self._call("/chat/completions", body), self.logprobs)
-            except urllib.error.HTTPError as error:
-                asked = error.headers.get("Retry-After", "")
-                error.close()
-                trouble = self._refusal(error.code)
-                if error.code not in _TRY_AGAIN:
-                    raise ConnectionError(f"{self._where()}: {trouble}") from None
-                pause = max(pause, float(asked)) if asked.isdigit() else pause
-            except _Malformed as error:
-                trouble = str(error)
-            except (OSError, http.client.HTTPException) as error:
-                trouble = _brief(error)
-            if k + 1 < self.n_tries:
-                time.sleep(min(pause, _LONGEST_PAUSE))
-        raise ConnectionError(f"{self._where()}: no verdict after {self.n_tries} tries, the last: {trouble}")
-
-    def _call(self, path: str, body: dict[str, Any] | None) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.key_variable, "").strip()
-        if not (key.isascii() and key.isprintable()):
-            raise ValueError(f"{self.key_variable}: expected printable ASCII in this environment variable")
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.url + path, data=data, headers=headers)
-        with self._opener.open(request, timeout=self.timeout) as reply:
-            # read in parts, so that a server that drips cannot hold a call beyond its time
-            deadline, parts, size = time.monotonic() + self.timeout, [], 0
-            while part := reply.read1(65_536):
-                parts.append(part)
-                size += len(part)
-                if size > _MOST_BYTES or time.monotonic() > deadline:
-                    raise TimeoutError(f"reply of more than {_MOST_BYTES} bytes or {self.timeout:g} s")
-            if reply.length:  # bytes that were announced and did not come
-                raise http.client.IncompleteRead(b"".join(parts), reply.length)
-            return b"".join(parts)
-
-    def _where(self) -> str:
-        return f"endpoint {self.url}, model {self.model!r}"
-
-    def _refusal(self, code: int) -> str:
-        hint = f"; is the environment variable {self.key_variable} set and right?" if code in (401, 403) else ""
-        return f"the server said HTTP {code}{hint}"
-
-
-def _brief(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or error
-    if isinstance(reason, TimeoutError):
-        return "timed out"
-    if isinstance(reason, http.client.IncompleteRead):
-        return "reply cut short"
-    return f"{type(reason).__name__}: {str(reason)[:80]}"
+        return self.client.ask(body, lambda data: _verdict(data, self.logprobs), wanted="verdict")
 
 
 def _verdict(data: bytes, logprobs: bool) -> float:
     """Return the probability of SAME from a chat completion."""
-    try:
-        choice = json.loads(data)["choices"][0]
-        said = choice["message"]["content"].strip().upper().lstrip("*_\"'`( ")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise _Malformed("a reply that is not a chat completion") from None
+    choice = first_choice(data)
+    said = choice["message"]["content"].strip().upper().lstrip("*_\"'`( ")
     if logprobs and (known := _from_logprobs(choice)) is not None:
         return known
     for word, value in (("SAME", 1.0), ("DIFFERENT", 0.0)):
         if said.startswith(word):
             return value
-    raise _Malformed(f"a reply that begins with neither SAME nor DIFFERENT but with {said[:20]!r}")
+    raise Malformed(f"a reply that begins with neither SAME nor DIFFERENT but with {said[:20]!r}")
 
 
 def _from_logprobs(choice: dict[str, Any]) -> float | None:

@@ -1,4 +1,4 @@
-"""How good a partition function is: AUROC, F1, accuracy, calibration error with intervals; agreement of partitions."""
+"""How good the scores of pairs are: AUROC, F1, accuracy, calibration error, each with its interval."""
 
 from __future__ import annotations
 
@@ -74,23 +74,26 @@ def expected_calibration_error(probability: np.ndarray, same: np.ndarray, *, n_b
 
 
 def evaluate(
-    probability: np.ndarray,
+    scores: np.ndarray,
     same: np.ndarray,
     *,
     threshold: float,
+    probability: np.ndarray | None = None,
     prompts: Sequence[str] | None = None,
     parts: Mapping[str, Sequence] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> PairEvaluation:
-    """Return what probabilities are worth on labelled pairs, altogether and by part.
+    """Return what scores are worth on labelled pairs, altogether and by part.
 
     Parameters
     ----------
-    probability : (M,) float in [0, 1]
+    scores : (M,) float in [0, 1]
     same : (M,) bool or 0/1
     threshold : float
         Above it a pair is called the same. Chosen on other pairs; see :func:`choose_threshold`.
+    probability : (M,) float in [0, 1], optional
+        What ``ece`` is of: the calibrated scores. The scores themselves where absent.
     prompts : (M,) sequence of str, optional
         Unit of the bootstrap; each pair on its own where absent.
     parts : mapping of name to (M,) labels, optional
@@ -116,7 +119,8 @@ def evaluate(
     >>> found.auroc.value, found.accuracy.value
     (1.0, 1.0)
     """
-    probability, same = check_labels(probability, same)
+    scores, same = check_labels(scores, same)
+    probability = scores if probability is None else check_labels(probability, same)[0]
     units = (
         np.arange(len(same))
         if prompts is None
@@ -131,24 +135,24 @@ def evaluate(
         column = np.asarray([str(label) for label in labels])
         for label in sorted(set(column.tolist())):
             rows = np.flatnonzero(column == label)
-            found[f"{name}: {label}"] = _evaluate(probability, same, rows, units, threshold, n_boot, seed, {})
-    return _evaluate(probability, same, np.arange(len(same)), units, threshold, n_boot, seed, found)
+            found[f"{name}: {label}"] = _evaluate(scores, probability, same, rows, units, threshold, n_boot, seed, {})
+    return _evaluate(scores, probability, same, np.arange(len(same)), units, threshold, n_boot, seed, found)
 
 
 def _evaluate(
-    probability: np.ndarray, same: np.ndarray, rows: np.ndarray, units: np.ndarray, threshold: float, n_boot: int,
-    seed: int, parts: Mapping[str, PairEvaluation],
+    scores: np.ndarray, probability: np.ndarray, same: np.ndarray, rows: np.ndarray, units: np.ndarray, threshold: float,
+    n_boot: int, seed: int, parts: Mapping[str, PairEvaluation],
 ) -> PairEvaluation:  # fmt: skip
     def numbers(chosen: np.ndarray) -> list[float]:
-        p, s = probability[chosen], same[chosen]
+        x, s = scores[chosen], same[chosen]
         mixed = 0 < s.sum() < len(s)
-        verdict = p > threshold
+        verdict = x > threshold
         return [
-            auroc(p, s) if mixed else np.nan,
+            auroc(x, s) if mixed else np.nan,
             verdict_value(verdict, s, "accuracy"),
             verdict_value(verdict, s, "balanced_accuracy") if mixed else np.nan,
             verdict_value(verdict, s, "f1"),
-            expected_calibration_error(p, s),
+            expected_calibration_error(probability[chosen], s),
         ]
 
     generator = np.random.default_rng(seed)
@@ -169,37 +173,20 @@ def _evaluate(
     return PairEvaluation(len(rows), float(same[rows].mean()), threshold, parts=parts, **named)
 
 
-def adjusted_rand_index(kinds: Sequence[int] | np.ndarray, truth: Sequence[int] | np.ndarray) -> float:
-    """Return the agreement of two partitions of the same items, 0 = as by chance, 1 = equal up to names.
-
-    Parameters
-    ----------
-    kinds, truth : (n,) labels
-
-    Returns
-    -------
-    float
-        1 where both put everything together or both put everything apart, and for fewer than two items.
-
-    Raises
-    ------
-    ValueError
-        Unequal lengths.
-
-    Source: Hubert and Arabie 1985. Departures: none.
+def length_parts(a: Sequence[str], b: Sequence[str]) -> list[str]:
+    """Return "short", "middle" or "long" for each pair: thirds by words of both texts together, (M,).
 
     Examples
     --------
-    >>> adjusted_rand_index([0, 0, 1, 1], [5, 5, 7, 7]), round(adjusted_rand_index([0, 0, 1, 1], [0, 0, 1, 2]), 4)
-    (1.0, 0.5714)
+    >>> length_parts(["x", "x y", "x y z"], ["x", "x y", "x y z"])
+    ['1 short: up to 2 words', '2 middle: up to 4 words', '3 long: up to 6 words']
     """
-    a, b = np.asarray(kinds), np.asarray(truth)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"kinds and truth: expected equal lengths, got shapes {a.shape} and {b.shape}")
-    pairs = lambda counts: float((counts * (counts - 1) / 2).sum())  # noqa: E731
-    a, b = np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]
-    together = pairs(np.unique(a * (b.max(initial=0) + 1) + b, return_counts=True)[1])
-    in_a, in_b, total = pairs(np.bincount(a)), pairs(np.bincount(b)), len(a) * (len(a) - 1) / 2
-    expected = in_a * in_b / total if total else 0.0
-    largest = (in_a + in_b) / 2
-    return 1.0 if largest == expected else (together - expected) / (largest - expected)
+    words = np.array([len(x.split()) + len(y.split()) for x, y in zip(a, b, strict=True)])
+    if not len(words):
+        return []
+    cuts = np.quantile(words, [1 / 3, 2 / 3, 1], method="inverted_cdf")
+    names = [
+        f"{k} {name}: up to {int(cut)} words"
+        for k, name, cut in zip((1, 2, 3), ("short", "middle", "long"), cuts, strict=True)
+    ]
+    return [names[int(np.searchsorted(cuts, n))] for n in words]

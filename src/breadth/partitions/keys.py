@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
 from breadth.partitions.canonical import kinds_from_keys
+from breadth.partitions.expressions import canonical_expression
 from breadth.partitions.protocol import Answers
 from breadth.partitions.words import split_words
 
@@ -45,7 +47,38 @@ def final_answer_key(text: str) -> str | None:
     return re.sub(r"\s+", "", found) or None
 
 
-KEYS: dict[str, Callable[[str], Hashable | None]] = {"words": words_key, "final_answer": final_answer_key}
+KEYS: dict[str, Callable[[str], Hashable | None]] = {
+    "words": words_key,
+    "final_answer": final_answer_key,
+    "expression": canonical_expression,
+}
+
+
+def named_key(name: str) -> Callable[[str], Hashable | None]:
+    """Return the key function of a name in ``KEYS``, or of a dotted name ``package.module:function``.
+
+    Raises
+    ------
+    ValueError
+        Neither; or there is no such function.
+
+    Examples
+    --------
+    >>> named_key("expression")("(3+5)*2") == named_key("breadth.partitions.keys:canonical_expression")("2*(5+3)")
+    True
+    """
+    if name in KEYS:
+        return KEYS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ValueError(f"key: expected one of {', '.join(KEYS)}, package.module:function or a function, got {name!r}")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"key: there is no function {name!r} ({error})") from error
+    if not callable(found):
+        raise ValueError(f"key: {name!r} is no function but {type(found).__name__}")
+    return found
 
 
 class Canonical:
@@ -54,8 +87,9 @@ class Canonical:
     Parameters
     ----------
     key : str or callable
-        ``words`` (case and punctuation do not count), ``final_answer``, or a function from a text to something
-        hashable, None where the text cannot be parsed. Of a task: ``key=lambda text: task.key([text])[0]``.
+        ``words`` (case and punctuation do not count), ``final_answer``, ``expression`` (arithmetic, up to order and
+        grouping), ``package.module:function``, or a function from a text to something hashable, None where the text cannot
+        be parsed. Of a task: ``key=lambda text: task.key([text])[0]``.
 
     Raises
     ------
@@ -75,10 +109,9 @@ class Canonical:
     merges_identical = False  # equal texts without a key are different answers
 
     def __init__(self, key: str | Callable[[str], Hashable | None] = "words") -> None:
+        self.fingerprint = key if isinstance(key, str) else None
         if isinstance(key, str):
-            if key not in KEYS:
-                raise ValueError(f"key: expected one of {', '.join(KEYS)} or a function, got {key!r}")
-            key = KEYS[key]
+            key = named_key(key)
         if not callable(key):
             raise TypeError(f"key: expected a name or a function of one text, got {type(key).__name__}")
         self.key = key

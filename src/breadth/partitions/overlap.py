@@ -51,6 +51,7 @@ class Overlap:
         self.name = self.measure = measure
         self.threshold = THRESHOLDS[measure]
         self.short_words = short_words
+        self.fingerprint = f"{measure}, short_words={short_words}"
 
     def blocks(self, groups: Sequence[Answers]) -> list[np.ndarray]:
         """Return for each group the scores of all pairs, (n, n) float64; see :class:`BlockBackend`."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from breadth.partitions.classifier import load_classifier
+from breadth.partitions.encoder import Encode
 from breadth.partitions.features import rare_word_cosines
 from breadth.partitions.overlap import settle_short
 from breadth.partitions.protocol import Answers
 from breadth.partitions.short_answers import SHORT_WORDS
-
-Encode = Callable[[list[str]], np.ndarray]
+from breadth.partitions.store import Store
+from breadth.partitions.vector_cache import VectorCache, without_direction
 
 
 class TfIdf:
@@ -42,6 +41,7 @@ class TfIdf:
     def __init__(self, *, drop_prompt: bool = False, short_words: int = SHORT_WORDS) -> None:
         self.drop_prompt = drop_prompt
         self.short_words = short_words
+        self.fingerprint = f"tfidf, drop_prompt={drop_prompt}, short_words={short_words}"
         self.rarity = load_classifier().rarity
 
     def blocks(self, groups: Sequence[Answers]) -> list[np.ndarray]:
@@ -60,7 +60,7 @@ class Embedding:
     Parameters
     ----------
     model : str, optional
-        Name or path of a sentence-transformers model, loaded when it is first used.
+        Name or path of a sentence-transformers model, loaded when it is first used; see :func:`load_encoder`.
     encode : callable, optional
         In the place of ``model``: from a list of M texts to (M, d) floats.
     drop_prompt : bool
@@ -72,7 +72,7 @@ class Embedding:
     cache_size : int
         Embeddings kept from step to step.
     device : str, optional
-        As sentence-transformers takes it.
+        For torch.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Embedding:
         Neither or both of ``model`` and ``encode``; an encoder that returns the wrong number of vectors or numbers that
         are not finite.
     ImportError
-        sentence-transformers is not installed (when first used).
+        transformers or sentence-transformers is not installed (when first used).
 
     Source: Reimers and Gurevych 2019 for the cosine. Departures: prompt direction removed.
 
@@ -100,92 +100,41 @@ class Embedding:
     ) -> None:  # fmt: skip
         if (model is None) == (encode is None):
             raise ValueError("embedding: expected either model (a name or a path) or encode (a function), and not both")
-        if words_per_window < 1 or batch_size < 1:
-            raise ValueError(
-                f"words_per_window and batch_size: expected 1 or more, got {words_per_window} and {batch_size}"
-            )
-        self.model, self.encode, self.device = model, encode, device
-        self.drop_prompt, self.words_per_window, self.batch_size = drop_prompt, words_per_window, batch_size
-        self.cache_size = cache_size
-        self.n_encoded = 0  # windows, since the start
-        self._kept: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self.model, self.drop_prompt = model, drop_prompt
+        self.vectors = VectorCache(
+            encode or str(model),
+            words_per_window=words_per_window,
+            batch_size=batch_size,
+            cache_size=cache_size,
+            device=device,
+        )
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What decides a score; None for a function."""
+        return self.vectors.fingerprint and f"{self.vectors.fingerprint}, drop_prompt={self.drop_prompt}"
+
+    @property
+    def n_encoded(self) -> int:
+        """Windows encoded since the start."""
+        return self.vectors.n_encoded
+
+    def keep_on_disk(self, store: Store | None) -> None:
+        """Keep vectors in ``store`` as well, and look for them there."""
+        self.vectors.keep_on_disk(store)
 
     def blocks(self, groups: Sequence[Answers]) -> list[np.ndarray]:
         """Return for each group the cosines of all pairs, negative ones as 0; see :class:`BlockBackend`."""
         wanted = [text for group in groups for text in group.texts]
         if self.drop_prompt:
             wanted += [group.prompt for group in groups if group.prompt]
-        vectors = self._vectors(wanted)
+        vectors = self.vectors.of(wanted)
         found = []
         for group in groups:
             table = np.stack([vectors[text] for text in group.texts])  # (n, d)
             if self.drop_prompt and group.prompt:
-                direction = vectors[group.prompt]
-                table = table - np.outer(table @ direction, direction)
-            length = np.linalg.norm(table, axis=1, keepdims=True)
-            table = np.divide(table, length, out=np.zeros_like(table), where=length > 1e-9)
+                table = without_direction(table, vectors[group.prompt])
             block = np.clip(table @ table.T, 0.0, 1.0)
             np.fill_diagonal(block, 1.0)
             found.append(block)
         return found
-
-    def _vectors(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return a vector of length 1 (or 0) for every distinct text."""
-        names = {
-            text: hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts
-        }
-        found = {text: self._kept[name] for text, name in names.items() if name in self._kept}
-        missing = [text for text in names if text not in found]
-        windows, owner = [], []
-        for i, text in enumerate(missing):
-            words = text.split()
-            pieces = [text]
-            if len(words) > self.words_per_window:
-                starts = range(0, len(words), self.words_per_window)
-                pieces = [" ".join(words[at : at + self.words_per_window]) for at in starts]
-            windows += pieces
-            owner += [i] * len(pieces)
-        if windows:
-            rows = _unit(self._encode(windows))
-            total = np.zeros((len(missing), rows.shape[1]))
-            np.add.at(total, np.array(owner), rows)
-            for text, row in zip(missing, _unit(total), strict=True):
-                found[text] = self._kept[names[text]] = row
-        for text in texts:
-            if names[text] in self._kept:
-                self._kept.move_to_end(names[text])
-        while len(self._kept) > self.cache_size:
-            self._kept.popitem(last=False)
-        return found
-
-    def _encode(self, windows: list[str]) -> np.ndarray:
-        if self.encode is None:
-            self.encode = _load_encoder(str(self.model), self.device)
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))  # equal lengths together: little padding
-        rows: dict[int, np.ndarray] = {}
-        for at in range(0, len(order), self.batch_size):
-            chosen = order[at : at + self.batch_size]
-            made = np.asarray(self.encode([windows[i] for i in chosen]), dtype=float)
-            if made.ndim != 2 or len(made) != len(chosen) or not np.isfinite(made).all():
-                raise ValueError(f"encode: expected ({len(chosen)}, d) finite numbers, got shape {made.shape}")
-            self.n_encoded += len(chosen)
-            for i, row in zip(chosen, made, strict=True):
-                rows[i] = row
-        return np.stack([rows[i] for i in range(len(windows))])
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
-
-
-def _load_encoder(model: str, device: str | None) -> Encode:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise ImportError(
-            "the partition 'embedding' needs sentence-transformers: pip install sentence-transformers, "
-            "or pass encode=, a function from texts to vectors"
-        ) from error
-    loaded = SentenceTransformer(model, device=device)
-    return lambda texts: loaded.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
