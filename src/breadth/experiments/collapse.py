@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from breadth.experiments.generation_groups import Dealer
-from breadth.experiments.generation_measures import MEASURES, headline
+from breadth.experiments.generation_measures import headline, measure_named
 from breadth.experiments.generations import FileMeasurement
 from breadth.experiments.notation import number
 from breadth.experiments.over_prompts import Difference, difference
@@ -76,7 +77,7 @@ def collapse_verdict(
     """
     metric = headline(measured.metrics) if metric is None else metric
     measured.place(metric)
-    if not MEASURES[metric].sign:
+    if not measure_named(metric).sign:
         raise ValueError(f"metric: expected a measure of diversity, got {metric!r}")
     steps = measured.steps
     if len(steps) < 2:
@@ -92,7 +93,7 @@ def collapse_verdict(
             measured.by_prompt(name, early),
             pair=measured.dealt != "blocks_of_answers",
             margin=margin,
-            sign=MEASURES[name].sign or 1,
+            sign=measure_named(name).sign or 1,
             n_boot=measured.n_boot,
             seed=measured.seed,
         )
@@ -136,7 +137,7 @@ def _sentence(
 
 def _half_way(measured: FileMeasurement, metric: str, main: Difference) -> int | None:
     """Return the first step from which on the mean stays beyond the middle between early and late."""
-    middle, sign = (main.a + main.b) / 2, MEASURES[metric].sign
+    middle, sign = (main.a + main.b) / 2, measure_named(metric).sign
     beyond = None
     for step, row in measured.series(metric):
         if row.value is None:
@@ -151,7 +152,7 @@ def _lost(
     """Return the prompts with the largest loss; where none stands early and late, those with the least range late."""
     if measured.dealt != "prompt" or n_lost < 1:
         return ()
-    sign = MEASURES[metric].sign
+    sign = measure_named(metric).sign
     before, after = (measured.by_prompt(metric, steps) for steps in (early, late))
     shared = {key: sign * (after[key] - before[key]) for key in after if key in before}
     ranked = {key: change for key, change in shared.items() if change < 0}
@@ -160,14 +161,7 @@ def _lost(
     keys = sorted(ranked, key=lambda key: (ranked[key], key))[:n_lost]
     if not keys:
         return ()
-    texts: dict[tuple[bytes, int | None], list[str]] = {}
-    prompts: dict[bytes, str] = {}
-    dealer = Dealer("prompt", 0)
-    for row in read_generations(measured.source):
-        step, key = dealer.key(row)
-        if key in keys:
-            prompts[key] = row.prompt
-            texts.setdefault((key, step), []).append(row.response)
+    texts, prompts = _answers_to(measured, keys)
     lost = []
     for key in keys:
         at = [[step for step in steps if (key, step) in texts] for steps in (early, late)]
@@ -184,3 +178,47 @@ def _lost(
             )
         )
     return tuple(lost)
+
+
+def lost_between(
+    before: FileMeasurement, after: FileMeasurement, metric: str, *, n_lost: int = 3, n_answers: int = 3
+) -> tuple[LostPrompt, ...]:
+    """Return the prompts whose range shrinks most from one file to another, each at its last step, with answers of both.
+
+    Raises
+    ------
+    ValueError
+        A metric that was not measured in both.
+    """
+    if not before.dealt == after.dealt == "prompt":
+        return ()
+    steps = before.steps[-1], after.steps[-1]
+    sign = measure_named(metric).sign or 1
+    first, second = before.by_prompt(metric, [steps[0]]), after.by_prompt(metric, [steps[1]])
+    change = {key: sign * (second[key] - first[key]) for key in second if key in first}
+    keys = sorted((key for key in change if change[key] < 0), key=lambda key: (change[key], key))[:n_lost]
+    if not keys:
+        return ()
+    (texts, prompts), (other_texts, _) = _answers_to(before, keys), _answers_to(after, keys)
+    return tuple(
+        LostPrompt(
+            prompts[key], first[key], second[key], *steps,
+            tuple(texts[key, steps[0]][:n_answers]), tuple(other_texts[key, steps[1]][:n_answers]),
+        )
+        for key in keys
+    )  # fmt: skip
+
+
+def _answers_to(
+    measured: FileMeasurement, keys: Sequence[bytes]
+) -> tuple[dict[tuple[bytes, int | None], list[str]], dict[bytes, str]]:
+    """Return the answers to these prompts by step, and the prompts themselves, from the file."""
+    texts: dict[tuple[bytes, int | None], list[str]] = {}
+    prompts: dict[bytes, str] = {}
+    wanted, dealer = set(keys), Dealer("prompt", 0)
+    for row in read_generations(measured.source):
+        step, key = dealer.key(row)
+        if key in wanted:
+            prompts[key] = row.prompt
+            texts.setdefault((key, step), []).append(row.response)
+    return texts, prompts

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from breadth.ledger.generations import Generation, Source, read_generations
+from breadth.metrics.conditions import sampling_sentence
 from breadth.metrics.tokens import Tokenizer, tokenize
 
 Key = tuple[int | None, bytes]  # step, and what tells the prompt (or the block of prompts) apart
@@ -39,10 +40,18 @@ class Dealer:
             turn = self.dealt.get(row.step, 0)
             self.dealt[row.step] = turn + 1
             return row.step, (turn % self.n_blocks).to_bytes(2, "big")
-        digest = hashlib.blake2b(row.prompt.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = hashlib.blake2b(_asked(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if self.how == "blocks_of_prompts":
             digest = (int.from_bytes(digest, "big") % self.n_blocks).to_bytes(2, "big")
         return row.step, digest
+
+
+def _asked(row: Generation) -> str:
+    """Return what tells a prompt apart: its text; under the two-turn protocol the user's turns, because the first answer
+    between them is the model's own and would leave no prompt that two files share."""
+    if row.messages and row.sampling and row.sampling.get("protocol") == "two_turn":
+        return "\0".join(str(message["content"]) for message in row.messages if message.get("role") == "user")
+    return row.prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,8 @@ class Census:
     n_unscored: int = 0  # rows without a reward in a file that has rewards
     first_empty: str = ""
     fields: set[str] = field(default_factory=set)
+    conditions: dict[str, int] = field(default_factory=dict)  # how answers were drawn -> how many of them
+    unscored: dict[int | None, int] = field(default_factory=dict)  # the same by step
     sizes: dict[Key, int] = field(default_factory=dict)
     tokens: dict[Key, int] = field(default_factory=dict)
 
@@ -104,9 +115,15 @@ def take_census(source: Source, dealer: Dealer, tokenizer: Tokenizer) -> Census:
         for name in ("reward", "correct", "logprob", "kind", "valid"):
             if getattr(row, name) is not None:
                 census.fields.add(name)
-        census.n_unscored += row.reward is None
+        if row.reward is None:
+            census.n_unscored += 1
+            census.unscored[row.step] = census.unscored.get(row.step, 0) + 1
+        if row.sampling:
+            how = sampling_sentence(row.sampling)
+            census.conditions[how] = census.conditions.get(how, 0) + 1
     if "reward" not in census.fields:
         census.n_unscored = 0
+        census.unscored.clear()
     return census
 
 

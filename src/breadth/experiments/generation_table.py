@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from breadth.experiments.collapse import CollapseVerdict
-from breadth.experiments.generation_measures import MEASURES
+from breadth.experiments.generation_measures import measure_named
 from breadth.experiments.generations import FileMeasurement
 from breadth.experiments.notation import DASH, VERDICTS, number
 from breadth.experiments.over_prompts import Difference
@@ -42,7 +42,7 @@ def measurement_table(measured: FileMeasurement, *, metrics: Sequence[str] | Non
     for name in names:
         measured.place(name)
     # Text, not markup: a file name such as "[red]" is shown as it is
-    caption = Text(f"mean over prompts, 95 % interval below it; k = {measured.k}; tokenizer {measured.tokenizer}; {DASH} not known")
+    caption = Text(f"mean over prompts, 95 % interval below it; {settings_sentence(measured)}; {DASH} not known")
     table = Table(title=Text(measured.label, style="bold"), caption=caption, box=SIMPLE_HEAD, pad_edge=False)
     table.title_justify = table.caption_justify = "left"
     found = {(step, row.metric): row for step, row in measured.rows}
@@ -55,7 +55,7 @@ def measurement_table(measured: FileMeasurement, *, metrics: Sequence[str] | Non
         for name in names:
             cells = [_cell(found[step, name]) for step in measured.steps]
             n = found[measured.steps[-1], name].n
-            table.add_row(name, *(Text(cell) for cell in cells), str(n), MEASURES[name].summary)
+            table.add_row(name, *(Text(cell) for cell in cells), str(n), measure_named(name).summary)
         return table
     table.add_column("step", justify="right")
     for name in names:
@@ -63,6 +63,15 @@ def measurement_table(measured: FileMeasurement, *, metrics: Sequence[str] | Non
     for step in _some(measured.steps):
         table.add_row(DASH if step is None else str(step), *(Text(_cell(found[step, name])) for name in names))
     return table
+
+
+def settings_sentence(measured: FileMeasurement) -> str:
+    """Return what the numbers rest on: k, token budget, tokenizer, scope, seed, and how the answers were drawn."""
+    words = [f"k = {measured.k}", f"{measured.token_budget:,} tokens a group" if measured.token_budget else "no token budget"]
+    words += [f"tokenizer {measured.tokenizer}", measured.scope.replace("_", " "), f"seed {measured.seed}"]
+    if measured.conditions:
+        words.append("drawn with " + "; ".join(measured.conditions))
+    return "; ".join(words)
 
 
 def difference_table(differences: Sequence[Difference], *, a: str, b: str) -> Table:
@@ -108,14 +117,14 @@ def markdown(measured: FileMeasurement) -> str:
     lines = ["| measure | value | 95 % interval | prompts | what it is |", "|---|---:|---:|---:|---|"]
     for row in last:
         interval = DASH if row.low is None else f"{number(row.low)} to {number(row.high)}"
-        lines.append(f"| {row.metric} | {number(row.value)} | {interval} | {row.n} | {MEASURES[row.metric].summary} |")
+        lines.append(f"| {row.metric} | {number(row.value)} | {interval} | {row.n} | {measure_named(row.metric).summary} |")
     return "\n".join([*lines, "", *(f"- {note}" for note in measured.notes)]) + "\n"
 
 
 def _verdict(one: Difference) -> Text:
     from rich.text import Text
 
-    if MEASURES[one.metric].sign:
+    if measure_named(one.metric).sign:
         return Text(one.verdict, style=_STYLES[VERDICTS[one.verdict][1]])
     # of quality or length, "bought" would say the wrong thing
     return Text({"bought": "higher", "lost": "lower"}.get(one.verdict, one.verdict))
@@ -124,7 +133,10 @@ def _verdict(one: Difference) -> Text:
 def _cell(row: TextMeasurement) -> str:
     if row.value is None:
         return DASH
-    return number(row.value) if row.low is None else f"{number(row.value)}\n{number(row.low)}–{number(row.high)}"
+    if row.low is None or row.high is None:
+        return number(row.value)
+    between = "–" if row.low >= 0 else " to "  # a dash before a minus sign cannot be read
+    return f"{number(row.value)}\n{number(row.low)}{between}{number(row.high)}"
 
 
 def _some(steps: Sequence[int | None]) -> list[int | None]:

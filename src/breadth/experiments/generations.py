@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from breadth.experiments.generation_groups import Census, Dealer, read_groups, take_census
-from breadth.experiments.generation_measures import DEFAULT, MEASURES, Answers, Measure, Setup, choose
+from breadth.experiments.generation_answers import Encode, Setup, with_classes
+from breadth.experiments.generation_groups import Dealer, read_groups, take_census
+from breadth.experiments.generation_measures import Measure, choose, measure_named
+from breadth.experiments.generation_notes import notes_of
+from breadth.experiments.generation_trees import trees_source
 from breadth.experiments.over_prompts import Difference, bootstrap_mean, difference
 from breadth.ledger.generations import GenerationsError, Source, describe_source
 from breadth.metrics.conditions import TextMeasurement
@@ -41,6 +44,7 @@ class FileMeasurement:
     rows: tuple[tuple[int | None, TextMeasurement], ...]
     notes: tuple[str, ...]
     dealt: str  # "prompt" | "blocks_of_prompts" | "blocks_of_answers" (which have no partner at another step)
+    conditions: tuple[str, ...]  # how the answers were drawn, where the file says so
     values: Mapping[int | None, Mapping[bytes, np.ndarray]] = field(repr=False)
 
     @property
@@ -79,6 +83,13 @@ def measure_file(
     token_budget: int | None = None,
     tokenizer: Tokenizer | None = None,
     partition: Callable[..., Any] | None = None,
+    encoder: str | Path | Encode | None = None,
+    conllu: str | Path | None = None,
+    parse: Callable[[str], str] | None = None,
+    order: float = 1.0,
+    bar: float | None = None,
+    patience: float = 0.8,
+    vocabulary: int | None = None,
     fields: Mapping[str, str] | None = None,
     format: str | None = None,
     n_boot: int = 1000,
@@ -92,7 +103,8 @@ def measure_file(
         See :func:`breadth.ledger.generations.describe_source`: JSON lines, Parquet, CSV; logs of TRL, verl, lm-eval,
         REINVENT 4 and wandb tables are recognised.
     metrics : sequence of str, optional
-        Names of :data:`breadth.experiments.generation_measures.MEASURES`. None: the usual ones that the fields allow.
+        Names of :data:`breadth.experiments.generation_measures.MEASURES`, ``pass_at_8`` and its like for any number, or
+        ``["all"]``: all that the fields allow. None: the usual ones that they allow.
     scope : "within_prompt" or "pooled"
         Spread between answers to the same prompt, or between answers to different prompts (which says more of the prompts
         than of the model). Pooled: prompts are dealt into 20 blocks by their hash; intervals are over blocks.
@@ -104,7 +116,22 @@ def measure_file(
     tokenizer : str or callable, optional
         None: "words", or "smiles" for REINVENT.
     partition : callable, optional
-        ``partition(texts, group=..., prompts=...)`` gives a class for each text; else a column ``kind`` of the file.
+        ``partition(texts, group=..., prompts=...)`` gives a class for each text, as :func:`breadth.partition` does (many groups
+        in one call; ``prompts`` None where the scope is "pooled"); else a column ``kind`` of the file.
+    encoder : folder or callable, optional
+        For semantic_diversity, cosine_distance and vendi: a sentence encoder
+        (:func:`breadth.partitions.encoder.load_encoder`), or a function from M texts to (M, d) floats.
+    conllu, parse : path, callable, optional
+        For syntactic_diversity, one of the two: a CoNLL-U file in which ``# newdoc id = 7`` begins the sentences of answer 7
+        (in the order of reading, from 0), or a function from a text to CoNLL-U.
+    order : float
+        q of the Vendi score.
+    bar : float, optional
+        Reward from which on an answer is good: diversity among good answers, and weighted by goodness.
+    patience : float
+        Of utility_k.
+    vocabulary : int, optional
+        V of the expectation-adjusted distinct score.
     fields, format
         See :func:`breadth.ledger.generations.describe_source`.
     n_boot, seed : int
@@ -120,7 +147,7 @@ def measure_file(
     GenerationsError
         A file that cannot be read (with the line); one response for each prompt where the scope is "within_prompt".
     ValueError
-        Unknown scope, metric, or a metric whose field is missing; k or token_budget below 1.
+        Unknown scope, metric, or a metric whose field is missing; k or token_budget below 1; answers without a tree.
     FileNotFoundError
 
     Source: this project. Departures: none.
@@ -158,27 +185,36 @@ def measure_file(
     usual = census.usual_size() if how == "prompt" else max(min(census.sizes.values()), 2)
     k = usual if k is None else k
     budget = census.token_budget(min(k, usual)) if token_budget is None else token_budget
-    available = census.fields | ({"kind"} if partition is not None else set())
+    trees = trees_source(conllu, parse)
+    given = {"kind": partition, "encoder": encoder, "trees": trees, "bar": bar, "vocabulary": vocabulary}
+    available = census.fields | {name for name, value in given.items() if value is not None}
+    if "correct" in available or "valid" in available or {"reward", "bar"} <= available:
+        available = available | {"goodness"}
     if smiles and find_spec("rdkit") is not None:
         available = available | {"smiles"}
     names = choose(metrics, available)
-    setup = Setup(k, budget, tokenizer, seed, partition)
+    if isinstance(encoder, str | Path):
+        from breadth.partitions.encoder import load_encoder
+
+        encoder = load_encoder(str(encoder))
+    setup = Setup(k, budget, tokenizer, seed, partition, encoder, trees, order, bar, patience, vocabulary)
+    chosen = [measure_named(name) for name in names]
     values: dict[int | None, dict[bytes, np.ndarray]] = {}
-    for group in read_groups(source, census, Dealer(how, n_blocks)):
-        answers = Answers(group, setup)
-        numbers = [MEASURES[name].value(answers, setup) for name in names]
+    groups = read_groups(source, census, Dealer(how, n_blocks))
+    for group, answers in with_classes(groups, setup, one_prompt=how != "blocks_of_prompts"):
+        numbers = [measure.value(answers) for measure in chosen]
         values.setdefault(group.step, {})[group.key] = np.array([np.nan if v is None else v for v in numbers])
     steps = tuple(census.steps)
-    chosen = [MEASURES[name] for name in names]
-    shown = tokenizer_name(tokenizer)
+    shown, drawn = tokenizer_name(tokenizer), "; ".join(census.conditions)
     rows = []
     for step in steps:
         table = np.array([values[step][key] for key in sorted(values[step])])  # (P, M), in an order of its own
         for place, measure in enumerate(chosen):
-            rows.append((step, _row(measure, table[:, place], setup, shown, scope, n_boot)))
+            unscored = census.unscored.get(step, 0) if "reward" in measure.needs else 0
+            rows.append((step, _row(measure, table[:, place], setup, shown, scope, n_boot, unscored, drawn)))
     return FileMeasurement(
         source, scope, names, k, budget or None, shown, seed, n_boot, census.n_rows, steps, tuple(rows),
-        tuple(_notes(source, census, setup, chosen, how, metrics is None)), how, values,
+        tuple(notes_of(source, census, setup, chosen, Dealer(how, n_blocks), metrics is None)), how, tuple(census.conditions), values,
     )  # fmt: skip
 
 
@@ -207,7 +243,8 @@ def measure_path(path: str | Path | Sequence[str | Path], **options: Any) -> lis
         raise ValueError("path: expected at least one file or folder, got none")
     found = [measure_file(one, **options) for one in paths]
     k, budget = min(m.k for m in found), min(m.token_budget or 0 for m in found)
-    names = options.get("metrics") or [name for name in DEFAULT if all(name in m.metrics for m in found)]
+    # the order of the first file's table; "all" and the usual ones depend on the fields of each file
+    names = [name for name in found[0].metrics if all(name in m.metrics for m in found)]
     equal = {**options, "k": k, "token_budget": budget or None, "metrics": names}
     return [
         m if (m.k, m.token_budget, m.metrics) == (k, budget or None, tuple(names)) else measure_file(one, **equal)
@@ -247,6 +284,24 @@ def compare_files(
         A step that a file does not have; else as :func:`measure_file`.
     """
     first, second = measure_path([a, b], **options)
+    return compare_measured(first, second, step=step, margin=margin)
+
+
+def compare_measured(
+    first: FileMeasurement, second: FileMeasurement, *, step: int | None = None, margin: float = 0.02
+) -> list[Difference]:
+    """Return first − second of every measure that both have, as :func:`compare_files`; measure them at equal k and budget.
+
+    Raises
+    ------
+    ValueError
+        k or token budgets that differ; a step that a file does not have.
+    """
+    if (first.k, first.token_budget) != (second.k, second.token_budget):
+        raise ValueError(
+            f"{first.label}, {second.label}: expected equal k and token budget, got {first.k} and {second.k}, {first.token_budget} "
+            f"and {second.token_budget}; measure_path([a, b]) measures both alike"
+        )
     sides = []
     for side in (first, second):
         at = side.steps[-1] if step is None else step
@@ -260,60 +315,24 @@ def compare_files(
             *(side.by_prompt(name, at) for side, at in sides),
             pair=together,
             margin=margin,
-            sign=MEASURES[name].sign or 1,
+            sign=measure_named(name).sign or 1,
             n_boot=first.n_boot,
             seed=first.seed,
         )
         for name in first.metrics
+        if name in second.metrics
     ]
 
 
-def _row(measure: Measure, values: np.ndarray, setup: Setup, tokenizer: str, scope: str, n_boot: int) -> TextMeasurement:
+def _row(
+    measure: Measure, values: np.ndarray, setup: Setup, tokenizer: str, scope: str, n_boot: int, n_unscored: int, drawn_with: str
+) -> TextMeasurement:
     found = bootstrap_mean(values, n_boot=n_boot, seed=setup.seed)
     n = int((~np.isnan(values)).sum())
     error = float(np.nanstd(values, ddof=1) / np.sqrt(n)) if n > 1 else None
     drawn = measure.at_k or measure.at_budget
     return TextMeasurement(
-        measure.name, found.value, error, n, 0, measure.unit, (), tokenizer,
-        budget=setup.budget if measure.at_budget else setup.k if measure.at_k else None,
-        seed=setup.seed if drawn else None, low=found.low, high=found.high, scope=scope,
+        measure.name, found.value, error, n, n_unscored, measure.unit, (), tokenizer,
+        budget=setup.budget if measure.at_budget else (measure.k or setup.k) if measure.at_k else None,
+        seed=setup.seed if drawn else None, low=found.low, high=found.high, scope=scope, conditions=drawn_with,
     )  # fmt: skip
-
-
-def _notes(
-    source: Source, census: Census, setup: Setup, chosen: Sequence[Measure], how: str, by_default: bool
-) -> list[str]:
-    notes = [source.sentence]
-    sizes = sorted(set(census.sizes.values()))
-    unit = "groups (prompt and step)" if how == "prompt" else how.replace("_", " ")
-    if how == "blocks_of_answers":
-        notes.append(
-            f"One prompt at each step: its answers are dealt into {_ANSWER_BLOCKS} blocks in turn, and intervals are over blocks."
-        )
-    if how == "blocks_of_prompts":
-        notes.append(f"Pooled: spread between answers to different prompts; intervals are over {_BLOCKS} blocks of prompts.")
-    if len(sizes) > 1 and how == "prompt":
-        small = sum(size < setup.k for size in census.sizes.values())
-        alone = sum(size == 1 for size in census.sizes.values())
-        notes.append(
-            f"Group sizes differ ({sizes[0]} to {sizes[-1]}): measures at k rest on {setup.k} answers; {small} of "
-            f"{len(census.sizes)} groups have fewer and take no part in them, {alone} have one answer and no spread."
-        )
-    if census.n_empty:
-        notes.append(
-            f"{census.n_empty} of {census.n_rows} responses are empty (first: {census.first_empty}); they count as answers, equal "
-            "to each other."
-        )
-    if census.n_unscored:
-        notes.append(f"{census.n_unscored} of {census.n_rows} rows have no reward; they take no part in quality.")
-    if any(measure.at_budget for measure in chosen):
-        notes.append(
-            f"Measures at a token budget rest on {setup.budget} tokens of each of the {unit}; those with fewer take no part."
-            if setup.budget
-            else "Too little text for measures at a token budget."
-        )
-    if source.format.name == "reinvent4" and not any(measure.name == "tanimoto_distance" for measure in chosen) and by_default:
-        notes.append("Distances of molecules need RDKit: pip install 'breadth[molecules]'.")
-    elif by_default and "kind" not in census.fields and setup.partition is None:
-        notes.append("No classes: texts that say the same in other words count as different. Give a partition to count meanings.")
-    return notes

@@ -62,6 +62,10 @@ FORMATS = (
         "breadth", "samples of a breadth run", frozenset({"step", "set", "index", "prompt", "text", "quality"}),
         {"prompt": "prompt", "response": "text", "reward": "quality", "logprob": "seq_logp", "step": "step"},
     ),
+    Format(
+        "breadth_generations", "generations of breadth", frozenset({"prompt", "response", "sampling"}),
+        {name: name for name in (*FIELDS, "sampling")},
+    ),
 )  # fmt: skip
 
 # columns of a TRL table that are no reward
@@ -149,6 +153,7 @@ def _answers(
 ) -> Iterator[dict[str, Any]]:
     """Yield one set of fields for each response of a row."""
     prompt = _text(values["prompt"], format.fields.get("prompt", "prompt"), "prompt", place, fail)
+    messages = values["prompt"] if isinstance(values["prompt"], list) else None
     step = _number(values.get("step"), format.fields.get("step", "step"), place, fail)
     if step is not None and step != int(step):
         raise fail(f"{place}: expected a whole number in {format.fields['step']!r} (step), got {step}")
@@ -160,6 +165,7 @@ def _answers(
             "prompt": prompt,
             "response": _text(response, format.fields["response"], "response", place, fail),
             "step": None if step is None else int(step),
+            "messages": messages,
         }
         for field in ("reward", "correct", "logprob"):
             value = values.get(field)
@@ -172,6 +178,8 @@ def _answers(
         found["kind"] = None if kind is None else str(kind)
         if "valid" in values:
             found["valid"] = values["valid"]
+        if isinstance(values.get("sampling"), Mapping):
+            found["sampling"] = values["sampling"]
         yield found
 
 

@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +37,9 @@ class Generation:
     valid: bool | None = None  # whether the tool that wrote the file could parse it
     line: int = 0
     path: str = ""
+    index: int = 0  # of the answer in the order of reading, from 0
+    sampling: Mapping[str, Any] | None = None  # how it was drawn, where the file says so
+    messages: Sequence[Mapping[str, Any]] | None = None  # the prompt as a chat, where it is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,26 @@ def read_generations(
     """
     source = path if isinstance(path, Source) else describe_source(path, fields=fields, format=format)
     state: dict[str, Any] = {}  # what a format remembers from row to row
+    index = 0
     for file in source.files:
         for number, row in _rows(file):
             place = f"{file}, line {number}"
             for values in spread(row, source.format, state, place, GenerationsError):
-                yield replace(Generation(**values), line=number, path=str(file))
+                yield Generation(**values, line=number, path=str(file), index=index)
+                index += 1
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (file and line, row) of a file or folder as the rows stand there, whatever their columns.
+
+    Raises
+    ------
+    GenerationsError, FileNotFoundError
+        As :func:`read_generations`.
+    """
+    for file in _files(Path(path)):
+        for number, row in _rows(file):
+            yield f"{file}, line {number}", row
 
 
 def _files(path: Path) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -85,6 +86,47 @@ def read_conllu(text: str, *, name: str = "CoNLL-U") -> list[DependencyTree]:
         head.append(int(columns[6]) - 1)
     close(number + 1)
     return trees
+
+
+def read_conllu_documents(path: str | Path) -> dict[int, list[DependencyTree]]:
+    """Return the trees of a CoNLL-U file by document: number -> its sentences.
+
+    Parameters
+    ----------
+    path : path
+        A comment ``# newdoc id = 7`` begins document 7, as Universal Dependencies has it. A file without such comments holds
+        one sentence a document, numbered from 0.
+
+    Raises
+    ------
+    ValueError
+        An id that is no whole number or comes twice; else as :func:`read_conllu`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> line = "1\\tBirds\\t_\\tNOUN\\t_\\t_\\t0\\t_\\t_\\t_\\n\\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a.conllu").write_text("# newdoc id = 3\\n" + line + line)
+    ...     {k: len(v) for k, v in read_conllu_documents(Path(folder) / "a.conllu").items()}
+    {3: 2}
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    parts: list[tuple[str, int, list[str]]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("# newdoc"):
+            parts.append((line.partition("=")[2].strip(), number, []))
+        elif parts:
+            parts[-1][2].append(line)
+    if not parts:
+        return {i: [tree] for i, tree in enumerate(read_conllu(text, name=str(path)))}
+    found: dict[int, list[DependencyTree]] = {}
+    for name, number, lines in parts:
+        if not name.isdigit() or int(name) in found:
+            why = "a whole number" if not name.isdigit() else "every id once"
+            raise ValueError(f"{path}, line {number}: expected {why} in '# newdoc id =', got {name!r}")
+        found[int(name)] = read_conllu("\n".join(lines), name=f"{path}, document {name}")
+    return found
 
 
 def tree_similarity(trees: Sequence[DependencyTree], *, n_iter: int = 2) -> tuple[float | None, float | None]:

@@ -122,20 +122,19 @@ def measure_sets(
     asked = None if prompts is None else _one_prompt_a_set(prompts, sets)
     numbers = {"seq_logp": seq_logp, "seq_logp_prior": seq_logp_prior, "lengths": lengths, "entropy_sum": entropy_sum}
     given = {name: _finite(name, array, len(texts)) for name, array in numbers.items() if array is not None}
-    return [
-        *_measure_texts(task, texts, asked, scores, members_of),
-        *_measure_log_probabilities(given, members_of),
-    ]
+    score, keys = _judge(task, texts, asked, scores)
+    rows = [*_measure_texts(task, texts, asked, score, keys, members_of), *_measure_log_probabilities(given, members_of)]
+    more = getattr(task, "more_measurements", None)  # what the task measures beside these
+    if more is not None:
+        group = np.repeat(np.arange(len(sets)), [len(members) for members in sets])
+        rows += more(texts, asked, group=group, scores=score, keys=keys)
+    return rows
 
 
-def _measure_texts(
-    task: Measurable,
-    texts: list[str],
-    prompts: list[str] | None,
-    scores: np.ndarray | None,
-    members_of: list[np.ndarray],
-) -> list[Measurement]:
-    """Return the rows from ``quality`` to ``distinct_valid``."""
+def _judge(
+    task: Measurable, texts: list[str], prompts: list[str] | None, scores: np.ndarray | None
+) -> tuple[np.ndarray, list[str | None]]:
+    """Return the score and the key of each text, checked."""
     description = task.describe()
     score = np.asarray(task.score(texts, prompts) if scores is None else scores, dtype=float)
     keys = list(task.key(texts, prompts))
@@ -149,6 +148,19 @@ def _measure_texts(
             f"task {description.name!r}: expected finite scores, or NaN where the scorer failed, got "
             f"{int(np.isinf(score).sum())} infinite ones"
         )
+    return score, keys
+
+
+def _measure_texts(
+    task: Measurable,
+    texts: list[str],
+    prompts: list[str] | None,
+    score: np.ndarray,
+    keys: list[str | None],
+    members_of: list[np.ndarray],
+) -> list[Measurement]:
+    """Return the rows from ``quality`` to ``distinct_valid``."""
+    description = task.describe()
     scored = ~np.isnan(score)
     parsable = scored & np.array([key is not None for key in keys])
     valid = parsable & np.asarray(task.valid(texts, score, keys=keys), dtype=bool)
@@ -176,7 +188,7 @@ def _measure_texts(
         distinct = np.array(sorted(first_of.values()), dtype=np.int64)
         for place, kind in enumerate(kinds):
             name = f"diversity_{kind}" if place else "diversity"
-            distance = _distances(task, own, kind)
+            distance = _distances(task, own, kind, None if prompts is None or not own else prompts[answers[0]])
             spread.setdefault(name, []).append(_spread(distance))
             spread.setdefault(f"{name}_valid", []).append(_spread(distance[np.ix_(good, good)]))
             if place == 0:
@@ -223,12 +235,13 @@ def _share_of_distinct(keys: list[str | None], members: np.ndarray) -> SetValue:
     return len(distinct) / members.size, None, members.size
 
 
-def _distances(task: Measurable, texts: list[str], kind: str | None) -> np.ndarray:
+def _distances(task: Measurable, texts: list[str], kind: str | None, prompt: str | None) -> np.ndarray:
     """Return the task's (n, n) distances, checked; without asking the task where there is nothing to compare."""
     n = len(texts)
     if n < 2:
         return np.zeros((n, n))
-    distance = np.asarray(task.distance(texts, kind=kind), dtype=float)
+    within = getattr(task, "distance_within", None)
+    distance = np.asarray(task.distance(texts, kind=kind) if within is None else within(texts, prompt, kind=kind), dtype=float)
     if distance.shape != (n, n):
         raise ValueError(f"distance {kind!r}: expected shape {(n, n)} for {n} texts, got {distance.shape}")
     return distance
