@@ -13,7 +13,7 @@ pytest.importorskip("rdkit")
 from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
-from breadth.tasks import fingerprints
+from breadth.tasks import packed_bits
 from breadth.tasks.fingerprints import (
     bit_counts,
     mean_pairwise_tanimoto,
@@ -113,7 +113,7 @@ def test_numpy_one_counts_the_same_bits(chembl, monkeypatch):
     table = np.array([bin(i).count("1") for i in range(1 << 16)], dtype=np.uint8)
     expected = table[packed.view(np.uint16)].sum(axis=1)
     assert (bit_counts(packed) == expected).all()
-    assert (fingerprints._popcount_by_table(packed).sum(axis=1, dtype=np.int64) == expected).all()
+    assert (packed_bits.popcount_by_table(packed).sum(axis=1, dtype=np.int64) == expected).all()
 
 
 @settings(max_examples=60, deadline=None)

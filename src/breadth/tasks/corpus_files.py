@@ -71,7 +71,7 @@ def kind_of(path: Path) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def _lines(path: Path) -> Iterator[str]:
+def text_lines(path: Path) -> Iterator[str]:
     """Yield text lines without line ends; a line that is no text or has no end is an error with its number."""
     number = 0
     try:
@@ -104,7 +104,7 @@ def _pick_column(names: Sequence[str], column: str | None, where: str) -> int | 
 
 def _read_delimited(path: Path, column: str | None, kind: str) -> Iterator[Row]:
     separator = {".csv": ",", ".tsv": "\t"}.get(kind)
-    lines = _lines(path)
+    lines = text_lines(path)
     words = (re.split(r"[\s,;]+", line.strip()) for line in lines)
     rows = csv.reader(lines, delimiter=separator) if separator else words
     index, split = None, None

@@ -50,6 +50,7 @@ class _GraphTask(Task):
     encoding: str = "edge_list"
     corruption: float = 0.1
     reward_form: str = "exact"
+    vector_form: str = "vertices"
 
     name: ClassVar[str]
     _closed: ClassVar[bool]
@@ -78,6 +79,8 @@ class _GraphTask(Task):
             problems.append(f"encoding: expected 'edge_list' or 'walk', got {self.encoding!r}")
         if self.reward_form not in ("exact", "graded"):
             problems.append(f"reward_form: expected 'exact' or 'graded', got {self.reward_form!r}")
+        if self.vector_form not in ("vertices", "parts"):
+            problems.append(f"vector_form: expected 'vertices' or 'parts', got {self.vector_form!r}")
         if problems:
             raise ValueError("\n".join(problems))
 
@@ -104,9 +107,34 @@ class _GraphTask(Task):
         edges = self._read(texts)
         if self.reward_form == "exact":
             return self._is_valid(edges).astype(float)
+        return self._parts(edges).sum(axis=1) / 4
+
+    def _parts(self, edges: EdgeLists) -> np.ndarray:
+        """Return the four parts of the graded reward, (M, 4)."""
         low, high = self._range
         right_length = (edges.count >= low) & (edges.count <= high)
-        return edges.parsable * (1.0 + right_length + self._degrees_that_fit(edges) + one_component(edges)) / 4
+        parts = [np.ones(edges.count.size), right_length, self._degrees_that_fit(edges), one_component(edges)]
+        return np.stack(parts, axis=1) * edges.parsable[:, None]
+
+    def reward_names(self) -> tuple[str, ...]:
+        """Return the names of the rewards: one per vertex, or the four parts and ``correct``."""
+        if self.vector_form == "vertices":
+            return tuple(f"vertex_{vertex}" for vertex in range(self.vertices))
+        return ("parsable", "size", "degrees", "connected", "correct")
+
+    def reward_vector(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> np.ndarray:
+        """Return several rewards of each text, (n, K) float64 in [0, 1].
+
+        ``vector_form="vertices"``, K = V: 1 where the text is valid and visits the vertex; no answer visits all, so that
+        preferences conflict. ``"parts"``, K = 5: the parts of the graded reward and the score; a valid text is best in all
+        of them.
+        """
+        edges = self._read(texts)
+        valid = self._is_valid(edges).astype(float)  # (n,)
+        if self.vector_form == "parts":
+            return np.concatenate([self._parts(edges), valid[:, None]], axis=1)
+        out_degree, in_degree = degrees(edges)  # (n, V) each
+        return valid[:, None] * ((out_degree + in_degree) > 0)
 
     def _degrees_that_fit(self, edges: EdgeLists) -> np.ndarray:
         """Return the share of vertices with fitting degrees, (M,) float64; 0 for a text without edges.
@@ -284,6 +312,8 @@ class CircleTask(_GraphTask):
         Probability that an edge of the pre-training corpus is broken; sets the quality of the prior.
     reward_form : {"exact", "graded"}
         What training sees: the 0/1 score, or the partial credit of :meth:`reward`. The score is 0/1 either way.
+    vector_form : {"vertices", "parts"}
+        What objectives that take several rewards see, see :meth:`reward_vector`.
 
     Raises
     ------

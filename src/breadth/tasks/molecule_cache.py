@@ -11,6 +11,7 @@ import numpy as np
 
 from breadth.tasks.fingerprints import pack_fingerprint
 from breadth.tasks.oracles import Oracle
+from breadth.tasks.oracles.components import take_reasons
 from breadth.tasks.scoring import score_batch
 from breadth.tasks.smiles import canonicalise, parse_smiles, quiet_rdkit
 
@@ -63,6 +64,7 @@ class MoleculeCache:
             raise ValueError(f"cache_size: expected at least 1, got {size}")
         self.oracle, self.isomeric, self.size = oracle, isomeric, size
         self.failures = Failures()
+        self.n_rdkit_messages = 0  # lines that RDKit wrote while texts were parsed; none of them is shown
         self._canonical: OrderedDict[str, str | None] = OrderedDict()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
@@ -71,8 +73,9 @@ class MoleculeCache:
 
     def look_up(self, texts: Sequence[str]) -> list[Entry | None]:
         """Return one entry per text, None where it cannot be parsed; equal molecules share an entry."""
-        with quiet_rdkit():
+        with quiet_rdkit() as messages:
             found = [self._look_up_one(text.strip()) for text in texts]
+        self.n_rdkit_messages += messages.n
         # Trimmed after the batch, so that one batch larger than the memory still finds all of its own molecules.
         _trim(self._canonical, self.size)
         _trim(self._entries, self.size)
@@ -104,9 +107,12 @@ class MoleculeCache:
         return np.array([0.0 if e is None else fresh.get(e.canonical, e.score) for e in entries], dtype=np.float64)
 
     def _ask(self, smiles: list[str]) -> list[float]:
+        if not smiles:
+            return []
         scored = score_batch(lambda texts, _: self.oracle(texts), smiles)
+        reasons = take_reasons(self.oracle)
         if scored.n_unscored:
-            self.failures.add(scored.n_unscored, scored.failures)
+            self.failures.add(scored.n_unscored, reasons or scored.failures)
         return scored.values.tolist()
 
 

@@ -63,6 +63,7 @@ def load_corpus(
     bad_share: float = 0.05,
     fragments: str = "drop",
     n_grafts: int = 60_000,
+    exclude: str | os.PathLike | None = None,
     cache: bool = True,
 ) -> Corpus:
     """Return the clean corpus of a file, a hub data set or the zero-data default.
@@ -95,6 +96,9 @@ def load_corpus(
         Lines with several fragments (salts): drop them, or keep the fragment with most heavy atoms.
     n_grafts : int
         Grafts in the zero-data default.
+    exclude : path, optional
+        A file whose molecules are taken out of both splits, stereo isomers too: the oracle's activity table, so that what
+        a policy finds is not what its prior remembers.
     cache : bool
         Keep the result in the user's cache folder, under the SHA-256 of the file and the settings.
 
@@ -107,6 +111,12 @@ def load_corpus(
         No such file; RDKit (or, for a hub data set, ``datasets``) is absent.
     """
     require_rdkit()
+    if exclude is not None:
+        given = {
+            "isomeric": isomeric, "max_tokens": max_tokens, "limit": limit, "column": column, "canonical": canonical,
+            "bad_share": bad_share, "fragments": fragments, "n_grafts": n_grafts,
+        }  # fmt: skip
+        return _without(load_corpus(source, cache=cache, **given), exclude, given, cache)
     if fragments not in ("drop", "largest"):
         raise ValueError(f"fragments: expected 'drop' or 'largest', got {fragments!r}")
     if limit is not None and limit < 1:
@@ -127,6 +137,16 @@ def load_corpus(
         )  # fmt: skip
 
     return _say(_cached(place, str(source), make))
+
+
+def _without(corpus: Corpus, exclude: str | os.PathLike, settings: dict, cache: bool) -> Corpus:
+    """Return the corpus without the molecules of a file, kept under the hashes of both."""
+    from breadth.tasks.corpus_exclusion import exclude_file
+
+    there = cache and Path(exclude).expanduser().is_file()
+    hashes = {"sha256": corpus.report.sha256, "exclude": file_sha256(exclude)} if there else {}
+    place = store_place({**settings, **hashes}) if there else None
+    return _cached(place, corpus.report.source, lambda: exclude_file(corpus, exclude, isomeric=settings["isomeric"]))
 
 
 def clean_rows(

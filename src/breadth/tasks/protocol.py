@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from breadth.metrics.pairwise import mean_pairwise
+from breadth.partitions.canonical import kinds_from_keys
 from breadth.records import Measurement, TaskDescription
 
 if TYPE_CHECKING:
@@ -78,6 +79,52 @@ class Task(ABC):
         value, error = mean_pairwise(self.distance(parsable, kind=kind)) if len(parsable) > 1 else (None, None)
         return Measurement("diversity", value, error, len(parsable), 0, "distance")
 
+    def kinds(
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] | None = None,
+        *,
+        group: Sequence[int] | np.ndarray,
+        keys: Sequence[str | None] | None = None,
+    ) -> np.ndarray:
+        """Return the class of each answer inside its group, (n,) int64: what objectives read as ``kind``.
+
+        Without an override: equal keys are one class, an answer without a key is a class of its own. A task whose answers a
+        learned partition tells apart overrides this. ``group`` says which answers belong together (equal prompts), ``keys`` is what
+        :meth:`key` gave where the caller has it already.
+        """
+        return kinds_from_keys(self.key(texts, prompts) if keys is None else list(keys), group)
+
+    def distance_within(self, texts: Sequence[str], prompt: str | None, *, kind: str | None = None) -> np.ndarray:
+        """Return :meth:`distance` between answers to one prompt; a task whose distance reads the prompt overrides this."""
+        del prompt
+        return self.distance(texts, kind=kind)
+
+    def more_measurements(
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] | None,
+        *,
+        group: np.ndarray,
+        scores: np.ndarray,
+        keys: Sequence[str | None],
+    ) -> list[Measurement]:
+        """Return what this task measures beside what every task does (pass@k, say); nothing without an override.
+
+        ``group`` (n,) is the sample set of each text, ``scores`` (n,) the quality with NaN where the scorer failed. The rows stand in
+        the ledger after those of :func:`breadth.metrics.measure.measure_sets`, so their names must be new.
+        """
+        del texts, prompts, group, scores, keys
+        return []
+
+    def step_statistics(self, texts: Sequence[str]) -> dict[str, float]:
+        """Return numbers for the training log about one step's rollouts; none without an override.
+
+        They must follow from the texts alone: a resumed run writes the same rows again. Cheap beside a step.
+        """
+        del texts
+        return {}
+
     def bucket_key(self, texts: Sequence[str]) -> list[str | None]:
         """Return a coarser label than ``key``, stable across steps (a scaffold, say); None = no label.
 
@@ -85,14 +132,22 @@ class Task(ABC):
         """
         raise NotImplementedError(f"task {self.name!r} has no bucket keys: let the objective use bucket_by = 'key'")
 
+    def reward_names(self) -> tuple[str, ...]:
+        """Return the names of the K rewards of :meth:`reward_vector`; empty where a task has only its one reward."""
+        return ()
+
+    def reward_vector(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> np.ndarray:
+        """Return several rewards of each text, (n, K), for objectives that weigh them later; NaN means that a scorer failed."""
+        raise NotImplementedError(f"task {self.name!r} has one reward: let the reward function return K numbers per text")
+
     # What the native engine needs to train a model of its own for this task.
 
     def vocabulary(self) -> Vocabulary:
         """Return the tokens of this task, for a model trained from nothing."""
         raise NotImplementedError(f"task {self.name!r} has no vocabulary of its own: start from a model folder")
 
-    def corpus(self, n: int, *, seed: int, split: str = "train") -> list[str]:
-        """Return n completions to pre-train on."""
+    def corpus(self, n: int, *, seed: int, split: str = "train") -> Sequence[str | tuple[str, str]]:
+        """Return n completions to pre-train on, or (prompt, completion) pairs, whose prompts are read and not learnt."""
         raise NotImplementedError(f"task {self.name!r} has no corpus of its own: start from a model folder")
 
     def corpus_identity(self) -> str | None:
