@@ -11,9 +11,11 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from breadth.data_settings import SECTIONS, ControlSettings, PreferenceSettings, Settings, SftSettings, data_problems
 
 
 class ConfigError(ValueError):
@@ -23,10 +25,6 @@ class ConfigError(ValueError):
         self.where, self.problems = where, list(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__(f"{where}: {count}\n" + "\n".join(f"  - {p}" for p in self.problems))
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Kind(BaseModel):
@@ -105,6 +103,9 @@ class TrainSettings(Settings):
     )
     max_unscored_share: Share = Field(0.5, description="the run stops when more rollouts than this could not be scored")
     max_refused: Positive = Field(5, description="the run stops after this many refused updates in a row")
+    reward_schedule: Literal["constant", "linear"] | None = Field(
+        None, description="linear: rewards are multiplied by 1 − step/steps (σ of REINVENT falls to 0); default: constant"
+    )
 
 
 class SampleSettings(Settings):
@@ -127,6 +128,9 @@ class MeasureSettings(Settings):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     keep_samples: Literal["all", "ends", "none"] = Field(
         "ends", description="which checkpoints keep their samples: all, first and last, none"
+    )
+    entropy_of: Literal["full", "truncated"] | None = Field(
+        None, description="whose log-probabilities policy_entropy takes: the whole policy's (default), or those after temperature, top_k and top_p"
     )
 
 
@@ -151,6 +155,9 @@ class Common(Settings):
     sample: SampleSettings = SampleSettings()
     measure: MeasureSettings = MeasureSettings()
     engine: EngineSettings = EngineSettings()
+    preference: PreferenceSettings | None = None
+    sft: SftSettings | None = None
+    control: ControlSettings | None = None
 
 
 class RunSettings(Common):
@@ -193,6 +200,9 @@ class ObjectiveEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str | None = None
     train: dict[str, Any] = {}
+    preference: dict[str, Any] = {}
+    sft: dict[str, Any] = {}
+    control: dict[str, Any] = {}
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -210,12 +220,17 @@ class StudySettings(Common):
         """Return the settings of one run of this study; ``changes`` replace settings of ``[train]``."""
         entry = self.objectives[label]
         train = TrainSettings(**{**self.train.model_dump(), **entry.train, **changes})
+        data = {}
+        for name, section in SECTIONS.items():
+            shared, own = getattr(self, name), getattr(entry, name)
+            data[name] = section(**{**(shared.model_dump() if shared else {}), **own}) if shared or own else None
         return RunSettings(
             study=self.name,
             label=label,
             seed=seed,
             objective=Kind(kind=entry.kind or label, **entry.numbers),
             train=train,
+            **data,
             **{k: getattr(self, k) for k in ("task", "model", "prior", "sample", "measure", "engine")},
         )
 
@@ -303,6 +318,7 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
         for name in path[:-1]:
             field = getattr(place, "model_fields", {}).get(name)
             place = field.annotation if field is not None else None
+            place = next((a for a in get_args(place) if isinstance(a, type) and issubclass(a, BaseModel)), place)
         return f"{key}: unknown key{nearest(path[-1], getattr(place, 'model_fields', {}))}"
     if kind == "missing":
         return f"{key}: missing"
@@ -325,6 +341,7 @@ def cross_checks(settings: Common) -> list[str]:
         problems.append(f"train.warmup_steps = {train.warmup_steps} exceeds train.steps = {train.steps}")
     if settings.engine.precision == "bf16" and settings.engine.device == "cpu" and settings.engine.compile:
         problems.append("engine: bf16 with compile is not supported on the CPU: choose one of them")
+    problems += data_problems(settings)
     if isinstance(settings, StudySettings):
         head = settings.study
         if head.baseline is not None and head.baseline not in settings.objectives:
@@ -339,9 +356,28 @@ def cross_checks(settings: Common) -> list[str]:
         for label, entry in settings.objectives.items():
             if not label or any(c in label for c in "/\\") or label.startswith("."):
                 problems.append(f"objectives: {label!r} cannot name a folder: use letters, digits, '_' and '-'")
-            for key in entry.train:
-                if key not in TrainSettings.model_fields:
-                    problems.append(
-                        f"objectives.{label}.train.{key}: unknown key{nearest(key, TrainSettings.model_fields)}"
-                    )
+            problems += _entry_problems(settings, label, entry)
     return problems
+
+
+def _entry_problems(settings: StudySettings, label: str, entry: ObjectiveEntry) -> list[str]:
+    """Return the problems of what one objective of a study changes in the sections of all."""
+    sections = {"train": TrainSettings, **SECTIONS}
+    problems = [
+        f"objectives.{label}.{section}.{key}: unknown key{nearest(key, model.model_fields)}"
+        for section, model in sections.items()
+        for key in getattr(entry, section)
+        if key not in model.model_fields
+    ]
+    if problems:
+        return problems
+    for section in (name for name in sections if getattr(entry, name)):
+        model = sections[section]
+        shared = getattr(settings, section)
+        try:
+            model(**{**(shared.model_dump() if shared else {}), **getattr(entry, section)})
+        except ValidationError as error:
+            problems += [f"objectives.{label}.{section}.{_sentence(e, model)}" for e in error.errors()]
+    if problems or not any(getattr(entry, name) for name in SECTIONS):
+        return problems
+    return [f"objectives.{label}.{problem}" for problem in data_problems(settings.run_settings(label, 0))]

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from breadth.tasks.vocabulary import Vocabulary
 FORMAT = 1
 MANIFEST, STATE, OPTIMIZER, WEIGHTS = "manifest.json", "state.json", "optimizer.safetensors", "model.safetensors"
 HEADS = "heads.safetensors"
+OWN = "own/"  # before the names of a loop's own tensors in the optimiser's file
 KEEP_WHOLE = 2  # checkpoints that keep their optimiser state; older ones keep weights only, or go
 
 
@@ -87,6 +89,7 @@ def save_checkpoint(
     state: dict[str, Any],
     keep: str = "all",
     heads: Heads | None = None,
+    own: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint of a step; what stood there before stays whole until the new one is complete.
 
@@ -98,6 +101,8 @@ def save_checkpoint(
         Whether older checkpoints keep their weights (and heads). The last two always keep everything.
     heads : Heads, optional
         Written beside the model, their optimiser state with the model's.
+    own : tensors by name, optional
+        What else a loop trains along; kept as long as the optimiser's state, see :func:`own_tensors`.
     """
     root.mkdir(parents=True, exist_ok=True)
     target = step_folder(root, step)
@@ -105,7 +110,8 @@ def save_checkpoint(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         write_model_folder(temporary, model, tokenizer)
-        save_tensors(_optimizer_tensors(model, heads, optimizer), temporary / OPTIMIZER)
+        further = {f"{OWN}{name}": value for name, value in (own or {}).items()}
+        save_tensors(_optimizer_tensors(model, heads, optimizer) | further, temporary / OPTIMIZER)
         if heads is not None:
             tensors = {name: value.detach().cpu().contiguous() for name, value in heads.state_dict().items()}
             save_tensors(tensors, temporary / HEADS)
@@ -204,6 +210,14 @@ def load_checkpoint(
                 k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in own.items()
             }
     return checkpoint, json.loads((path / STATE).read_text())
+
+
+def own_tensors(path: Path) -> dict[str, Tensor]:
+    """Return what was handed to ``save_checkpoint`` as ``own``; the checkpoint was verified by ``load_checkpoint``."""
+    from safetensors.torch import load_file
+
+    found = load_file(path / OPTIMIZER)
+    return {name.removeprefix(OWN): value for name, value in found.items() if name.startswith(OWN)}
 
 
 def _optimizer_tensors(model: GPT, heads: Heads | None, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

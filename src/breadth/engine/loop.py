@@ -1,214 +1,71 @@
-"""The reinforcement-learning loop: sample, judge, shape, update; checkpoint and measure; continue after any interruption.
-
-What is on disk after step s depends on the settings alone. Every random stream is named by (seed, step, purpose), so there is
-no generator state to save; a checkpoint holds weights, heads, optimiser and the objective's memory. On resuming, rows that were
-written after the last checkpoint are removed and written again, equal.
-"""
+"""The reinforcement-learning loop: sample, judge, shape, update. All that is not the step is the frame's (run_frame.py)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from breadth.config import RunSettings
-from breadth.engine.checkpoint import (
-    load_checkpoint,
-    save_checkpoint,
-    step_folder,
-    steps_on_disk,
-    verify,
-)
-from breadth.engine.gpt import GPT, load_gpt2
-from breadth.engine.heads import heads_for, parameters
-from breadth.engine.machine import Machine
+from breadth.engine.checkpoint import own_tensors, step_folder
+from breadth.engine.dynamic import mixed_batch
+from breadth.engine.novelty import Novelty
 from breadth.engine.policy import completion_values, score_completions
-from breadth.engine.rollout import Sampling, sample
-from breadth.engine.streams import REFERENCE, judge, trainable
-from breadth.engine.tokenizer import FileTokenizer, Tokenizer, banned_tokens, load_tokenizer
+from breadth.engine.regroup import Drawn
+from breadth.engine.replay import with_replayed
+from breadth.engine.run_frame import RunFrame
+from breadth.engine.streams import judge, vector_means
 from breadth.engine.update import Batch, UpdateResult, split_minibatches, update
-from breadth.ledger.events import EventLog, machine_facts
-from breadth.ledger.rows import append_rows, finite, keep_rows, measurement_row, read_rows, write_atomic
-from breadth.records import Measurement
+from breadth.objectives.replaying import Replay
 from breadth.seeds import derive_seed
-from breadth.tasks.protocol import Task
-from breadth.tasks.scoring import ScoreFunction
-from breadth.tasks.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from breadth.objectives.composition import Objective
-
-
-class RunStopped(RuntimeError):
-    """A run that cannot go on; the message says why and what to do. What was written stays."""
-
-
-class Measure(Protocol):
-    """What the loop calls at a checkpoint; it writes the samples it wants to keep, and returns the measurements."""
-
-    def __call__(self, model: GPT, *, step: int, machine: Machine) -> list[Measurement]: ...
 
 
 @dataclass
-class TrainingRun:
-    """One run in one folder. :meth:`go` starts it, continues it, or finds it done.
+class TrainingRun(RunFrame):
+    """A run that learns from its own rollouts: the families policy, actor_critic and group, and dynamic sampling around them."""
 
-    ``on_step`` and ``on_measure`` are told of each training step and each measurement.
-    """
+    def __post_init__(self) -> None:
+        self.selection = None
+        if self.objective.family == "selection":
+            self.selection, self.objective = self.objective, self.objective.inner
 
-    settings: RunSettings
-    folder: Path
-    task: Task
-    objective: Objective
-    prior: Path
-    measure: Measure
-    tokenizer: Tokenizer | None = None
-    reward: ScoreFunction | None = None
-    on_step: Callable[[dict[str, Any]], None] = lambda row: None
-    on_measure: Callable[[int, list[Measurement]], None] = lambda step, rows: None
-    _refused: int = field(default=0, init=False)
+    @property
+    def replay(self) -> Replay | None:
+        """The objective's replay memory, if it has one."""
+        return getattr(self.objective, "replay", None)
 
-    def go(self) -> None:
-        """Train to the last step of the settings.
+    def _own_tensors(self) -> dict[str, torch.Tensor]:
+        return {} if self.novelty is None else self.novelty.tensors()
 
-        Raises
-        ------
-        RunStopped
-            Where too many rollouts are unscored or too many updates in a row were refused.
-        CheckpointError, LedgerError
-            Where what lies in the folder is damaged.
-        """
-        started = time.perf_counter()
-        s, folder = self.settings, self.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.events = EventLog(folder / "events.jsonl")
-        if self._done():
-            return
-        reason = trainable(self.objective)
-        if reason is not None:
-            raise RunStopped(reason)
-        self.machine = Machine(
-            s.engine, folder, tracker_settings={"study": s.study, "objective": s.name, "seed": s.seed}
-        )
-        device = self.machine.device
-        self.model = load_gpt2(self.prior, dropout=0.0).to(device)
-        self.tokenizer = self.tokenizer or load_tokenizer(self.prior)
-        self.reference = self._reference()
-        self.sampling = sampling_of(s.sample, self.task)
-        self.banned = banned_tokens(self.tokenizer, end_token=self.sampling.end_token)
-        heads = heads_for(self.objective, self.model.shape.n_embd)
-        self.heads = None if heads is None else heads.to(device)
-        self.optimizer = torch.optim.AdamW(
-            parameters(self.model, self.heads),
-            lr=s.train.learning_rate,
-            betas=(s.train.beta1, s.train.beta2),
-            weight_decay=s.train.weight_decay,
-            fused=True,
-        )
-        self.forward = torch.compile(self.model, dynamic=True) if s.engine.compile else self.model
-        start = self._resume()
-        self.events.add("resumed" if start else "started", step=start, **machine_facts())
-        for step in range(start, s.train.steps):
-            if step % s.measure.every == 0:
-                self._checkpoint(step, fresh=step != start or start == 0)
-            self._train_step(step)
-        self._checkpoint(s.train.steps, fresh=s.train.steps != start or start == 0)
-        seconds = time.perf_counter() - started
-        write_atomic(folder / "done.json", (json.dumps({"step": s.train.steps}) + "\n").encode())
-        self.events.add("finished", step=s.train.steps, seconds=round(seconds, 3))
-        self.machine.close()
-
-    def _done(self) -> bool:
-        path = self.folder / "done.json"
-        if not path.is_file():
-            return False
-        if json.loads(path.read_text())["step"] == self.settings.train.steps:
-            return True
-        path.unlink()  # the run was extended
-        return False
-
-    def _reference(self) -> GPT | None:
-        if not REFERENCE & set(self.objective.needs):
-            return None
-        reference = load_gpt2(self.prior, dropout=0.0).to(self.machine.device)
-        return reference.requires_grad_(False)
-
-    def _resume(self) -> int:
-        """Load the newest checkpoint, cut the files back to it, and return its step; 0 where there is none."""
-        root = self.folder / "checkpoints"
-        steps = steps_on_disk(root)
-        say = lambda text: self.events.add("repaired", what=text)  # noqa: E731
-        step = 0
-        if steps:
-            step = steps[-1]
-            _, state = load_checkpoint(step_folder(root, step), self.model, self.optimizer, heads=self.heads)
-            self.objective.load_state_dict(state["objective"])
-            self._refused = state["refused_in_a_row"]
-        keep_rows(self.folder / "ledger.jsonl", lambda row: row["step"] < step, on_repair=say)
-        keep_rows(self.folder / "steps.jsonl", lambda row: row["step"] <= step, on_repair=say)
-        n_rows = len(read_rows(self.folder / "steps.jsonl")) if (self.folder / "steps.jsonl").is_file() else 0
-        if n_rows != step:
-            raise RunStopped(
-                f"{self.folder / 'steps.jsonl'}: expected {step} rows before the checkpoint, found {n_rows}: delete the run folder and run again"
-            )
-        return step
-
-    def _checkpoint(self, step: int, *, fresh: bool) -> None:
-        """Save the state after ``step`` updates, then measure it. ``fresh`` False: the checkpoint is on disk already."""
-        s = self.settings
-        root = self.folder / "checkpoints"
-        if fresh:
-            force_to_disk(self.folder / "steps.jsonl")  # a checkpoint must not outlive the rows before it
-            checkpoint = save_checkpoint(
-                root,
-                step=step,
-                model=self.model,
-                optimizer=self.optimizer,
-                tokenizer=self.tokenizer if isinstance(self.tokenizer, Vocabulary | FileTokenizer) else None,
-                state={"objective": self.objective.state_dict(), "refused_in_a_row": self._refused},
-                keep=s.engine.keep_checkpoints,
-                heads=self.heads,
-            )
-        else:
-            checkpoint = verify(step_folder(root, step))
-        measured = self.measure(self.model, step=step, machine=self.machine)
-        rows = [
-            measurement_row(
-                m, study=s.study, objective=s.name, seed=s.seed, step=step, checkpoint=checkpoint.weights_hash
-            )
-            for m in measured
-        ]
-        append_rows(self.folder / "ledger.jsonl", rows)
-        self.machine.track({m.metric: m.value for m in measured if m.value is not None}, step)
-        self.on_measure(step, measured)
+    def _load_own_state(self, step: int, state: dict[str, Any]) -> None:
+        super()._load_own_state(step, state)
+        wanted = self.objective.novelty
+        self.novelty = None
+        if wanted is not None:
+            self.novelty = Novelty(wanted, self.reference, seed=derive_seed(self.settings.seed, "novelty"))
+            if step:
+                self.novelty.load_tensors(own_tensors(step_folder(self.folder / "checkpoints", step)))
 
     def _train_step(self, step: int) -> None:
         s, train = self.settings, self.settings.train
-        rate = learning_rate(
-            step, train.steps, train.learning_rate, train.warmup_steps, train.schedule, train.final_rate_share
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        prompts = self.task.prompts(train.prompts, seed=derive_seed(s.seed, "prompts", step))
-        repeated = [p for p in prompts for _ in range(train.group_size)]
-        group_of = torch.arange(train.prompts).repeat_interleave(train.group_size)
-        names = torch.tensor([stable_id(p) for p in prompts]).repeat_interleave(train.group_size)
-        generator = torch.Generator().manual_seed(derive_seed(s.seed, "rollout", step))
-        with self.machine.autocast():
-            rollouts = sample(
-                self.model, repeated, self.tokenizer, self.sampling, generator=generator, group=group_of, prompt_id=names
-            )
-        judged = judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward)
-        self._check_scores(step, judged.scored)
+        rate = self._set_rate(step)
+        learnt, counts = self._collect(step)
+        if learnt is None:  # nothing here teaches anything
+            self._write_row(step, self._row(step, rate, self.drawn, counts, []))
+            return
+        rollouts, judged = learnt.rollouts, learnt.judged
         streams = judged.streams
+        if self.replay is not None:
+            with self.machine.autocast():
+                rollouts, streams = with_replayed(
+                    self.replay, rollouts, streams, model=self.model, banned=self.banned, micro_batch=train.micro_batch,
+                    seed=derive_seed(s.seed, "replay", step),
+                )  # fmt: skip
+            counts = {**counts, "n_replayed": float(streams["replayed"].sum())}
+        if self.novelty is not None:
+            with self.machine.autocast():
+                streams |= self.novelty.look(self.model, rollouts, banned=self.banned, micro_batch=train.micro_batch)
         tokens: dict[str, torch.Tensor] = {}  # (N, T) each, for the loss
         if self.reference is not None:
             with self.machine.autocast():
@@ -217,6 +74,9 @@ class TrainingRun:
                 )
             tokens["logp_ref"] = logp_ref
             streams |= {"logp_ref": logp_ref, "seq_logp_ref": logp_ref.sum(-1)}
+        judged_reward = streams["reward"]
+        if train.reward_schedule == "linear":
+            streams = {**streams, "reward": judged_reward * (1 - step / train.steps)}
         if self.objective.family == "actor_critic":
             with self.machine.autocast():
                 value_old = completion_values(self.model, self.heads, rollouts, micro_batch=train.micro_batch)
@@ -247,37 +107,38 @@ class TrainingRun:
                     )
                 results.append(result)
                 self._count_refusals(step, result.refused)
-        self.objective.observe(**streams)
-        row = self._row(step, rate, judged, rollouts, stats, results)
-        append_step(self.folder / "steps.jsonl", row)
-        self.machine.track(row, step + 1)
-        self.on_step(row)
+        self.objective.observe(**{**streams, "reward": judged_reward})  # memories hold what was scored
+        if self.novelty is not None:
+            counts = counts | self.novelty.learn()
+        self._write_row(step, self._row(step, rate, self.drawn, counts | stats, results))
 
-    def _check_scores(self, step: int, scored: Any) -> None:
-        n = len(scored.values)
-        if scored.n_unscored:
-            self.events.add("unscored", step=step, n=scored.n_unscored, of=n, reasons=list(scored.failures)[:3])
-        if scored.n_unscored > self.settings.train.max_unscored_share * n:
-            raise RunStopped(
-                f"step {step}: {scored.n_unscored} of {n} rollouts could not be scored (limit: {self.settings.train.max_unscored_share:.0%}, "
-                f"train.max_unscored_share). The scorer said: {'; '.join(scored.failures[:3])}. Mend the reward and run the same "
-                "command again: it goes on from the last checkpoint"
-            )
+    def _collect(self, step: int) -> tuple[Drawn | None, dict[str, float]]:
+        """Return what this step learns from, and counts for the log; all that was drawn is in ``drawn``."""
+        if self.selection is None:
+            self.drawn = self._draw(step)
+            self._check_scores(step, self.drawn.judged.scored)
+            return self.drawn, {}
+        mixed = mixed_batch(lambda k: self._draw(step, *([k] if k else [])), self.selection, wanted=self.settings.train.prompts)
+        self.drawn = mixed.drawn
+        self._check_scores(step, mixed.drawn.judged.scored)
+        if mixed.short is not None:
+            self.events.add("short batch", step=step, reason=mixed.short)
+        return mixed.kept, mixed.stats
 
-    def _count_refusals(self, step: int, refused: str | None) -> None:
-        self._refused = self._refused + 1 if refused else 0
-        if refused:
-            self.events.add("refused", step=step, reason=refused)
-        if self._refused >= self.settings.train.max_refused:
-            raise RunStopped(
-                f"step {step}: {self._refused} updates in a row were refused, the last because {refused}. The weights are as they were "
-                "before; lower train.learning_rate or look at these rollouts"
-            )
+    def _draw(self, *path: int) -> Drawn:
+        """Return judged rollouts for a step; ``path`` is the step, and after the first round of several the round."""
+        train, seed = self.settings.train, self.settings.seed
+        prompts = self.controls.prompts(self.task, train.prompts, seed=derive_seed(seed, "prompts", *path))
+        generator = torch.Generator().manual_seed(derive_seed(seed, "rollout", *path))
+        rollouts = self.sample_groups(self.model, prompts, train.group_size, generator, first_group=sum(path[1:]) * train.prompts)
+        drawn = Drawn(rollouts, judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward))
+        return self.controls.judged(drawn, *path)
 
     def _row(
-        self, step: int, rate: float, judged: Any, rollouts: Any, stats: dict[str, float], results: list[Any]
+        self, step: int, rate: float, drawn: Drawn, stats: dict[str, float], results: list[UpdateResult]
     ) -> dict[str, Any]:
         """Return the row of ``steps.jsonl``; ``step`` counts the updates done, so the first row is step 1."""
+        judged, rollouts = drawn.judged, drawn.rollouts
         values = judged.scored.values
         good = values[~torch.isnan(torch.as_tensor(values)).numpy()]
         mean = float(good.mean()) if len(good) else None
@@ -292,55 +153,11 @@ class TrainingRun:
             "token_entropy": float(rollouts.entropy.sum() / mask.sum()),
             "learning_rate": rate,
             "n_refused": sum(r.refused is not None for r in results),
+            **vector_means(judged.streams, self.task),
+            **self.task.step_statistics(rollouts.text),
         }
         for source in ([stats], [r.stats for r in results]):
             for name in dict.fromkeys(k for one in source for k in one):
                 found = [one[name] for one in source if name in one]
                 row[name] = sum(found) / len(found)
-        return {k: finite(v) if isinstance(v, float) else v for k, v in row.items()}
-
-
-def append_step(path: Path, row: dict[str, Any]) -> None:
-    """Append one row without forcing it to the disk: what a power cut can lose here is computed again on resuming."""
-    with open(path, "ab") as file:
-        file.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-def stable_id(prompt: str) -> int:
-    """Return a number for a prompt that is the same in every step and run: the first 8 bytes of its SHA-256, 63 bits."""
-    return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big") >> 1
-
-
-def force_to_disk(path: Path) -> None:
-    """Force a file's contents to the disk, if it is there."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-
-
-def sampling_of(settings: Any, task: Task) -> Sampling:
-    """Return how completions are drawn for a task; ``settings`` has temperature, top_k, top_p, and perhaps max_tokens."""
-    description = task.describe()
-    return Sampling(
-        max_tokens=getattr(settings, "max_tokens", None) or description.max_tokens,
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        end_token=description.end_token,
-    )
-
-
-def learning_rate(step: int, steps: int, peak: float, warmup: int, schedule: str, final_share: float) -> float:
-    """Return the learning rate of an update: linear warm-up, then constant, or a cosine down to ``final_share`` of the peak.
-
-    Examples
-    --------
-    >>> learning_rate(0, 100, 1.0, 10, "constant", 0.1), learning_rate(50, 100, 1.0, 10, "constant", 0.1)
-    (0.1, 1.0)
-    """
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    if schedule == "constant":
-        return peak
-    done = (step - warmup) / max(1, steps - warmup)
-    return peak * (final_share + (1 - final_share) * 0.5 * (1 + math.cos(math.pi * done)))
+        return row

@@ -93,6 +93,16 @@ def completion_logp(
     return Completions(logp, entropy, None if value is None else value.masked_fill(~mask, 0.0), heads.log_partition(hidden))
 
 
+def completion_logits(
+    model: GPT, rollouts: Rollouts, rows: Tensor, *, banned: list[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the logits (n, T', V) that predict the completions' tokens, −inf for ``banned`` ones, the tokens and the mask (n, T')."""
+    hidden, tokens, mask = _completion_states(model, rollouts, rows)
+    logits = model.logits(hidden).float()
+    index = torch.tensor(banned, dtype=torch.int64, device=logits.device)
+    return logits.index_fill(-1, index, -torch.inf), tokens, mask
+
+
 def _first_allowed(banned: list[int]) -> int:
     return next(i for i in range(len(banned) + 1) if i not in banned)
 
@@ -116,6 +126,29 @@ def score_completions(model: GPT, rollouts: Rollouts, *, banned: list[int], micr
     if was_training:
         model.train()
     return out
+
+
+@torch.no_grad()
+def completion_ranks(model: GPT, rollouts: Rollouts, rows: Tensor, *, banned: list[int]) -> Tensor:
+    """Return how many tokens the model likes better than each sampled one, (n, T') int64; 0 = its first choice, or padding."""
+    hidden, tokens, mask = _completion_states(model, rollouts, rows)
+    logits = model.logits(hidden).float()  # (n, T', V)
+    logits = logits.index_fill(-1, torch.tensor(banned, dtype=torch.int64, device=logits.device), -torch.inf)
+    own = logits.gather(-1, tokens.unsqueeze(-1))  # (n, T', 1)
+    return (logits > own).sum(-1).masked_fill(~mask, 0)
+
+
+@torch.no_grad()
+def transition_states(model: GPT, rollouts: Rollouts, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the final hidden states before, between and after the completions' tokens (n, T'+1, width), and the mask (n, T')."""
+    whole, prompt_length = left_align(rollouts)
+    whole, prompt_length, mask = whole[rows], prompt_length[rows], rollouts.mask[rows]
+    longest = int(mask.sum(-1).max())
+    room = min(int(prompt_length.max()) + longest, whole.shape[1])
+    hidden = model(whole[:, :room])  # (n, L, width)
+    index = (prompt_length - 1).unsqueeze(1) + torch.arange(longest + 1, device=whole.device)  # (n, T'+1)
+    index = index.clamp(max=room - 1)  # only ever behind a shorter completion's last token
+    return hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])), mask[:, :longest]
 
 
 @torch.no_grad()

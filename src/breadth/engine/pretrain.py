@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from breadth.config import EngineSettings, ModelSettings, PriorSettings
 from breadth.engine.checkpoint import load_checkpoint, save_checkpoint, step_folder, steps_on_disk, write_model_folder
 from breadth.engine.gpt import GPT, GPTShape
-from breadth.engine.loop import append_step, force_to_disk, learning_rate
 from breadth.engine.machine import Machine
+from breadth.engine.run_frame import append_step, force_to_disk, learning_rate
 from breadth.ledger.rows import keep_rows
 from breadth.seeds import derive_seed, numpy_generator
 from breadth.tasks.protocol import Task
@@ -34,25 +34,30 @@ LOG_EVERY = 20
 class TokenCorpus:
     """Encoded texts in one flat array; row i has start token, tokens, and the end token where the task has one.
 
+    A text may be a pair (prompt, completion): the prompt's tokens are read, and only those of the completion are learnt.
+
     Raises
     ------
     ValueError
         Where the corpus is empty, or a text is longer than the context: names the text and both numbers.
     """
 
-    def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, *, end_token: bool, context: int) -> None:
+    def __init__(self, texts: Sequence[str | tuple[str, str]], vocabulary: Vocabulary, *, end_token: bool, context: int) -> None:
         if not len(texts):
             raise ValueError(
                 "the corpus is empty: pre-training needs at least one text; check the path and what was filtered out"
             )
         tail = [vocabulary.eos_id] if end_token else []
-        rows = [[vocabulary.bos_id, *vocabulary.encode(text), *tail] for text in texts]
+        asked = {p: vocabulary.encode(p) for p in {t[0] for t in texts if isinstance(t, tuple)}}
+        pairs = [([], t) if isinstance(t, str) else (asked[t[0]], t[1]) for t in texts]
+        rows = [[vocabulary.bos_id, *prompt, *vocabulary.encode(text), *tail] for prompt, text in pairs]
+        self.learnt_from = np.array([1 + len(prompt) for prompt, _ in pairs], dtype=np.int32)
         self.lengths = np.array([len(r) for r in rows], dtype=np.int32)
         # The last token is only predicted, never read: a row may be one longer than the context.
         if self.lengths.max() > context + 1:
             worst = int(self.lengths.argmax())
             raise ValueError(
-                f"corpus: {texts[worst][:80]!r} has {self.lengths[worst] - 1} tokens to predict, the model's context is {context}: set "
+                f"corpus: {str(texts[worst])[:80]!r} has {self.lengths[worst] - 1} tokens to predict, the model's context is {context}: set "
                 "model.n_positions higher, or filter long texts out of the corpus"
             )
         small = np.uint8 if len(vocabulary) < 256 else np.int32
@@ -64,13 +69,14 @@ class TokenCorpus:
         return len(self.lengths)
 
     def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return tokens (n, L) int64 padded on the right, and their mask (n, L) bool."""
+        """Return tokens (n, L) int64 padded on the right, and which of them are learnt (n, L) bool."""
         lengths = self.lengths[rows]
         columns = np.arange(lengths.max())
         mask = columns < lengths[:, None]  # (n, L)
         index = np.where(mask, self.starts[rows][:, None] + columns, 0)
         tokens = np.where(mask, self.flat[index], self.pad_id)
-        return torch.from_numpy(tokens.astype(np.int64)), torch.from_numpy(mask)
+        learnt = mask & (columns >= self.learnt_from[rows][:, None])
+        return torch.from_numpy(tokens.astype(np.int64)), torch.from_numpy(learnt)
 
     def epoch(self, number: int, *, batch_size: int, seed: int) -> list[np.ndarray]:
         """Return the batches of an epoch: shuffled, sorted by length inside buckets, buckets' batches shuffled again."""
@@ -112,6 +118,8 @@ def pretrain(
     work: Path,
     target: Path,
     on_step: Callable[[dict[str, Any]], None] = lambda row: None,
+    probe: Callable[[GPT, int], dict[str, Any]] | None = None,
+    probe_every: int = 500,
 ) -> dict[str, Any]:
     """Train a prior and write it as a GPT-2 folder.
 
@@ -122,6 +130,9 @@ def pretrain(
         removed at the end.
     target : folder
         Appears whole when training is done.
+    probe : function of the model and the step, optional
+        Looks at the model before the first step, every ``probe_every`` steps and after the last one; what it returns is a row of
+        ``curve.jsonl``. It changes nothing in the training.
 
     Returns
     -------
@@ -132,7 +143,9 @@ def pretrain(
     machine = Machine(engine)
     description = task.describe()
     vocabulary = task.vocabulary()
-    shape = model_shape(model, vocabulary, max_tokens=description.max_tokens)
+    shape = model_shape(
+        model, vocabulary, max_tokens=description.max_tokens, prompt_tokens=1 + description.max_prompt_tokens
+    )
     net = GPT(shape, seed=derive_seed(prior.seed, "weights")).to(machine.device)
     optimizer = torch.optim.AdamW(
         net.parameters(),
@@ -141,13 +154,19 @@ def pretrain(
         weight_decay=prior.weight_decay,
         fused=True,
     )
-    root, log = work / "checkpoints", work / "steps.jsonl"
+    root, log, curve = work / "checkpoints", work / "steps.jsonl", work / "curve.jsonl"
     done = steps_on_disk(root)
     start = 0
     if done:
         start = done[-1]
         load_checkpoint(step_folder(root, start), net, optimizer)
-    keep_rows(log, lambda row: row["step"] <= start, on_repair=lambda text: None)
+    for rows in (log, curve):
+        keep_rows(rows, lambda row: row["step"] <= start, on_repair=lambda text: None)
+
+    def look(step: int) -> None:
+        if probe is not None and (step % probe_every == 0 or step == prior.steps):
+            append_step(curve, {"step": step, **probe(net, step)})
+
     on_step({"step": start, "phase": "corpus"})
     texts = task.corpus(prior.corpus_size or prior.steps * prior.batch_size, seed=prior.seed)
     corpus = TokenCorpus(texts, vocabulary, end_token=description.end_token, context=shape.n_positions)
@@ -157,6 +176,8 @@ def pretrain(
     batches: list[np.ndarray] = corpus.epoch(0, batch_size=prior.batch_size, seed=prior.seed)
     per_epoch, epoch = len(batches), 0
     loss_sum, row = 0.0, {}
+    if start == 0:
+        look(0)
     for step in range(start, prior.steps):
         if step // per_epoch != epoch:
             epoch = step // per_epoch
@@ -187,14 +208,18 @@ def pretrain(
             loss_sum = 0.0
             append_step(log, row)
             on_step({**row, "phase": "train"})
+        look(step + 1)
         if (step + 1) % prior.checkpoint_every == 0 and step + 1 < prior.steps:
             force_to_disk(log)
+            force_to_disk(curve)
             save_checkpoint(root, step=step + 1, model=net, optimizer=optimizer, tokenizer=None, state={}, keep="last")
 
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     write_model_folder(temporary, net, vocabulary)
-    shutil.copy(log, temporary / "steps.jsonl")
+    for rows in (log, curve):
+        if rows.exists():
+            shutil.copy(rows, temporary / rows.name)
     facts = {"parameters": net.n_parameters, "steps": prior.steps, "loss": row.get("loss"), "n_texts": len(corpus)}
     (temporary / "breadth.json").write_text(json.dumps(facts, indent=1) + "\n")
     target.parent.mkdir(parents=True, exist_ok=True)

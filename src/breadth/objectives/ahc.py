@@ -9,6 +9,7 @@ from breadth.advantages.baseline import no_baseline
 from breadth.losses.implicit import likelihood_square
 from breadth.objectives.composition import Aggregation, Objective, Piece
 from breadth.objectives.pieces import reference_piece, report_kl_prior
+from breadth.objectives.replaying import replay_of, replaying
 from breadth.objectives.squares import check_weight
 from breadth.selection.filters import top_share
 
@@ -70,7 +71,15 @@ def shape_by_selection(
     return values * found["selection_weight"].to(values.dtype)
 
 
-def ahc(*, sigma: float = 60.0, share: float = 0.5, within: str = "batch") -> Objective:
+def ahc(
+    *,
+    sigma: float = 60.0,
+    share: float = 0.5,
+    within: str = "batch",
+    replay_size: int = 0,
+    replay_samples: int = 10,
+    replay_weighting: str = "uniform",
+) -> Objective:
     """Return augmented hill-climb: mean of (s_ref + σ·r − s)² over the top ``share`` of the batch by reward.
 
     Parameters
@@ -81,6 +90,8 @@ def ahc(*, sigma: float = 60.0, share: float = 0.5, within: str = "batch") -> Ob
         In (0, 1]; 0.5.
     within : str
         ``batch`` (as published) or ``group`` (one scale of difficulty per prompt; ours).
+    replay_size, replay_samples, replay_weighting : int, int, str
+        As in ``reinvent``; 0 = no replay. Replayed answers compete with the batch for their place in the top.
 
     Raises
     ------
@@ -98,11 +109,13 @@ def ahc(*, sigma: float = 60.0, share: float = 0.5, within: str = "batch") -> Ob
     check_weight("sigma", sigma)
     numbers = {"share": share, "within": within}
     top_share(torch.zeros(0), torch.zeros(0).long(), **numbers)  # checks the numbers
-    return Objective(
+    replay = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
+    return replaying(
+        replay_of(**replay),
         name="ahc",
         title="Augmented hill-climb",
         family="group",
-        settings={"sigma": sigma, **numbers},
+        settings={"sigma": sigma, **numbers, **replay},
         baseline=Piece("A2", no_baseline, takes=("scored",)),
         shape_advantages=(
             reference_piece(1 / sigma, centred=False),

@@ -81,6 +81,12 @@ LINES = (
         "He et al. 2025, arXiv 2505.22312, adaptive entropy control",
         (*_RG, "entropy"), _ALL,
     ),
+    Line(
+        "hill_climb", "policy", "Hill-climb",
+        "maximum likelihood of the best answers of each batch",
+        "Brown et al. 2019, arXiv 1811.09621, SMILES LSTM baseline",
+        _RG, ("shift_blind", "order_blind"),
+    ),
     # family group
     Line(
         "gvpo", "group", "GVPO",
@@ -163,6 +169,12 @@ LINES = (
     ),
     # family sft
     Line(
+        "sft", "sft", "SFT",
+        "maximum likelihood of given answers, or of the policy's own correct ones",
+        "maximum likelihood; Yuan et al. 2023, arXiv 2308.01825, for samples that are kept if correct",
+        ("logits", "labels", "mask"), ("order_blind", "shift_blind", "token_blind"),
+    ),
+    Line(
         "gem", "sft", "GEM",
         "supervised training that keeps the spread of the model",
         "Li et al. 2025, arXiv 2408.16673, loss of the released code",
@@ -171,7 +183,7 @@ LINES = (
     # family selection
     Line(
         "dynamic_sampling", "selection", "Dynamic sampling",
-        "keep the groups that are neither all right nor all wrong",
+        "learn only from groups that are neither all right nor all wrong",
         "Yu et al. 2025, arXiv 2503.14476, eq. 11",
         ("correct", "group"), ("order_blind", "shift_blind", "group_local"),
     ),

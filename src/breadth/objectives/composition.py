@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from breadth.losses.aggregation import check_mode, loss_denominator, sequence_logprob, to_scalar
+from breadth.objectives.novelty import NoveltySettings
 from breadth.objectives.streams import check_names, prepare, require
 from breadth.records import Loss
 
@@ -106,6 +107,7 @@ class Objective:
     settings: Mapping[str, Any] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
     recommended: Mapping[str, Any] = field(default_factory=lambda: {"inner_epochs": 1, "minibatches": 1})
+    novelty: NoveltySettings | None = None  # the model behind `prediction_error`, trained beside the policy
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

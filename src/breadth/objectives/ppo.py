@@ -65,6 +65,8 @@ def estimate(
     reward = terminal_reward(values, mask, per_token=per_token)
     kept = mask if scored is None else mask & scored[:, None]
     for name, found in (("value_old", value_old), ("per-token reward", reward)):
+        if bool(torch.isfinite(found.masked_fill(~kept, 0.0).sum())):  # one number tells
+            continue
         bad = (kept & ~torch.isfinite(found)).any(-1).nonzero().flatten().tolist()
         if bad:
             raise ValueError(f"{name}: not finite at tokens of {len(bad)} scored rollouts, first in row {bad[0]}")
@@ -95,14 +97,17 @@ def report_values(before: Tensor, after: Tensor, streams: Mapping[str, Any], set
     kept = streams["mask"] & streams["scored"][:, None]
     if not bool(kept.any()):
         return {}
-    error, value = after[kept], streams["value_old"][kept].to(after.dtype)
-    target = error + value
-    stats = {"value_mean": float(value.mean()), "value_target_mean": float(target.mean())}
-    spread = target.var(correction=0)
-    if bool(spread > 0):
-        stats["explained_variance"] = float(1 - error.var(correction=0) / spread)
+    n = kept.sum()
+    mean = lambda x: x.masked_fill(~kept, 0.0).sum() / n  # noqa: E731
+    spread = lambda x: mean((x - mean(x)).square_())  # noqa: E731
+    value = streams["value_old"].to(after.dtype)
+    target = after + value
+    stats = {"value_mean": float(mean(value)), "value_target_mean": float(mean(target))}
+    variance = spread(target)
+    if bool(variance > 0):
+        stats["explained_variance"] = float(1 - spread(after) / variance)
     if "beta" in settings:
-        stats["kl_reward"] = float((streams["logp_old"] - streams["logp_ref"])[kept].mean())
+        stats["kl_reward"] = float(mean(streams["logp_old"] - streams["logp_ref"]))
     return stats
 
 

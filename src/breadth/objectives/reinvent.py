@@ -8,6 +8,7 @@ from breadth.advantages.baseline import no_baseline
 from breadth.losses.implicit import group_loss, group_means, likelihood_square
 from breadth.objectives.composition import Aggregation, Objective, Piece
 from breadth.objectives.pieces import centre_piece, reference_piece, report_kl_prior
+from breadth.objectives.replaying import replay_of, replaying
 
 
 def centred_likelihood_square(
@@ -54,7 +55,14 @@ def centred_likelihood_square(
     )
 
 
-def reinvent(*, sigma: float = 60.0, centre: bool = False) -> Objective:
+def reinvent(
+    *,
+    sigma: float = 60.0,
+    centre: bool = False,
+    replay_size: int = 0,
+    replay_samples: int = 10,
+    replay_weighting: str = "uniform",
+) -> Objective:
     """Return REINVENT: minimise (s_ref + σ·r − s)² over sequences; on-policy that is E r − KL(π‖π_ref)/σ.
 
     Parameters
@@ -65,15 +73,20 @@ def reinvent(*, sigma: float = 60.0, centre: bool = False) -> Objective:
     centre : bool
         False: as published, log Z forced to 0, no baseline, right only on-policy. True: centred in the group, where
         log Z cancels; right off-policy too.
+    replay_size, replay_samples, replay_weighting : int, int, str
+        Distinct best answers kept per prompt (0 = no replay; REINVENT 4: 50, drawing 10), how many of them are mixed into
+        each batch, and how they are drawn: ``uniform``, or ``reward`` (in proportion to it). Replay is off-policy: see
+        ``centre``.
 
     Raises
     ------
     ValueError
-        ``sigma`` is not positive.
+        ``sigma`` is not positive, replay settings out of range.
 
     Source: Olivecrona et al. 2017, arXiv 1704.07555 (augmented likelihood). Departures: (1) duplicates stay in the
     batch, the original code removes them, which makes the batch off-policy; (2) without that code's regulariser
-    5e3·mean(−1/s) against high likelihood; (3) no experience replay; (4) ``centre=True`` is not in the paper.
+    5e3·mean(−1/s) against high likelihood; (3) replay, off by default, is kept per prompt and refuses what the batch has
+    already; (4) ``centre=True`` is not in the paper.
 
     Examples
     --------
@@ -100,11 +113,13 @@ def reinvent(*, sigma: float = 60.0, centre: bool = False) -> Objective:
         )
         coupled = None
         invariants = ("order_blind", "group_local")
-    return Objective(
+    replay = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
+    return replaying(
+        replay_of(**replay),
         name="reinvent",
         title="REINVENT (centred)" if centre else "REINVENT",
         family="group",
-        settings={"sigma": sigma, "centre": centre},
+        settings={"sigma": sigma, "centre": centre, **replay},
         baseline=centre_piece() if centre else Piece("A2", no_baseline, takes=("scored",)),
         shape_advantages=(reference_piece(1 / sigma, centred=centre),),
         loss_piece=loss_piece,
@@ -115,7 +130,7 @@ def reinvent(*, sigma: float = 60.0, centre: bool = False) -> Objective:
         departures=(
             "duplicates stay in the batch",
             "no regulariser against high likelihood",
-            "no experience replay",
+            "replay, off by default, is kept per prompt and refuses what the batch has already",
             "centre=True is not in the paper",
         ),
     )

@@ -11,6 +11,7 @@ from breadth.advantages.baseline import no_baseline, standardise
 from breadth.objectives.composition import Aggregation, Piece
 from breadth.objectives.pieces import clip_piece, reference_piece
 from breadth.objectives.remembering import RememberingObjective
+from breadth.objectives.replaying import replay_of, replaying
 from breadth.rewards.diversity_filter import DiversityFilter, check_filter, shape_by_filter
 
 HOSTS = ("reinvent", "grpo")
@@ -28,6 +29,9 @@ def reinvent_filter(
     sigma: float = 60.0,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    replay_size: int = 0,
+    replay_samples: int = 10,
+    replay_weighting: str = "uniform",
 ) -> RememberingObjective:
     """Return r'_i = r_i·f(how full the bucket of i is), then REINVENT's advantage form r' − (s − s_ref)/σ, or GRPO.
 
@@ -51,6 +55,9 @@ def reinvent_filter(
         For the host ``reinvent``, see :func:`breadth.objectives.reinvent.reinvent`.
     clip_low, clip_high : float
         0.2 each (PPO).
+    replay_size, replay_samples, replay_weighting : int, int, str
+        As in ``reinvent``; 0 = no replay. What is stored is the reward that the filter left; replayed answers are not
+        filtered again and fill no bucket.
 
     Raises
     ------
@@ -85,11 +92,14 @@ def reinvent_filter(
         baseline, invariants = Piece("A2", no_baseline, takes=("scored",)), ()
     if within_batch == "before":
         invariants = (*invariants, "order_blind", "group_local")
-    return RememberingObjective(
+    replay = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
+    return replaying(
+        replay_of(**replay),
+        memory,
         name="reinvent_filter",
         title="REINVENT with a diversity filter",
         family="policy",
-        settings={**shaping, **stored, "host": host, "sigma": sigma, **clips},
+        settings={**shaping, **stored, "host": host, "sigma": sigma, **clips, **replay},
         shape_rewards=(Piece("A1", shape_by_filter, shaping, takes=takes, report=report_filter),),
         baseline=baseline,
         shape_advantages=(reference_piece(1 / sigma, centred=False),) if host == "reinvent" else (),
@@ -102,7 +112,6 @@ def reinvent_filter(
             "memories are kept per prompt and written after the update",
             "repeats of a key count in its bucket",
         ),
-        memory=memory,
     )
 
 

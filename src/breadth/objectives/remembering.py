@@ -77,7 +77,7 @@ class RememberingObjective(Objective):
     def _for_memory(self, streams: Mapping[str, Any]) -> dict[str, Any]:
         names = (*self.memory.needs, *self.memory.takes)
         ready = prepare(self.name, streams, needs=("reward", "group", *self.memory.needs), takes=self.memory.takes)
-        return {name: ready[name] for name in names}
+        return {name: ready[name] for name in names if name in ready}
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n  {'memory':<12} {self.memory}"

@@ -33,6 +33,7 @@ SEQUENCE_STREAMS = {
     "reward_mean": "(N,) float; whole-group mean of the reward, from `objective.coupling(...)`",
     "group_size": "(N,) int64; scored members of the whole group, from `objective.coupling(...)`",
     "normalised_reward": "(N,) float; reward standardised in its whole group, from `objective.coupling(...)`",
+    "replayed": "(N,) bool; drawn from the replay memory, not sampled in this step",
     "selection_weight": "(N,) float; weight of each rollout in the whole batch, from `objective.coupling(...)`",
     "entropy_threshold": "(N,) float, nats; one number for the whole batch, from `objective.coupling(...)`",
     "log_z": "(N,) float with gradient, nats; log Z of each rollout's prompt, from a value head or a table",
@@ -42,8 +43,9 @@ TOKEN_STREAMS = {
     "logp_old": "(N, T) float, nats; the same under the policy before this batch's updates",
     "logp_ref": "(N, T) float, nats; the same under the reference policy",
     "entropy": "(N, T) float, nats; entropy of the next-token distribution",
+    "tokens": "(N, T) int64; the sampled tokens, for a replay memory",
     "mask": "(N, T) bool, True = a completion token",
-    "prediction_error": "(N, T) float; how badly a forward model predicted the next features, half a squared distance",
+    "prediction_error": "(N, T) float; how far a trained model's prediction of the state after each token was off",
     "in_top_k": "(N, T) bool; the sampled token was among the policy's k likeliest",
     "value": "(N, T) float with gradient, units of reward; V of the prefix before each token, from a value head",
     "value_old": "(N, T) float, units of reward; the same before this batch's updates",
@@ -56,7 +58,7 @@ TOKEN_STREAMS = {
 BATCH_STREAMS = {"seed": "int; decides random choices among tokens, the same seed makes the same choice"}
 STREAMS = {**SEQUENCE_STREAMS, **TOKEN_STREAMS, **BATCH_STREAMS}
 
-_BOOLEAN = {"scored", "parsable", "correct"}
+_BOOLEAN = {"scored", "parsable", "correct", "replayed"}
 _INTEGER = {"group", "kind", "prompt_id", "length", "group_size", "count", "bucket_count"}
 #: absent stream -> the token streams from which it follows
 _DERIVED = {"seq_logp": ("logp_old", "mask"), "seq_logp_ref": ("logp_ref", "mask"), "length": ("mask",)}

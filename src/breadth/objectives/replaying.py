@@ -1,0 +1,134 @@
+"""Objectives that learn again from the best answers so far: a replay memory beside whatever else they remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from breadth.objectives.composition import Objective
+from breadth.objectives.remembering import RememberingObjective
+from breadth.objectives.streams import prepare
+from breadth.rewards.replay import WEIGHTINGS, ReplayMemory
+
+NEEDS = ("prompt_id", "key", "tokens", "mask")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How an objective replays: the memory, and what is drawn from it at each step for each prompt of the batch."""
+
+    memory: ReplayMemory
+    samples: int
+    weighting: str
+
+    def __str__(self) -> str:
+        return f"ReplayMemory(capacity={self.memory.capacity}), {self.samples} drawn per prompt, weighting={self.weighting!r}"
+
+
+@dataclass(frozen=True)
+class ReplayingObjective(RememberingObjective):
+    """An objective with a replay memory. The trainer mixes what it draws into the batch, under the stream ``replayed``.
+
+    What is stored is the reward after A1 (what a diversity filter left of it). A replayed rollout is not stored again and
+    counts as no visit; the filter leaves it alone. Its log-probabilities are computed anew under the current policy.
+    """
+
+    replay: Replay | None = None
+
+    def __post_init__(self) -> None:
+        Objective.__post_init__(self)
+        if self.replay is None:
+            raise ValueError(f"objective {self.name!r}: expected a replay memory, got None")
+
+    @property
+    def advantage_needs(self) -> tuple[str, ...]:
+        """Streams without which ``advantage`` raises."""
+        return Objective.advantage_needs.fget(self) if self.memory is None else super().advantage_needs
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Streams of the two calls and of ``observe``."""
+        return tuple(dict.fromkeys([*super().needs, *NEEDS]))
+
+    @torch.no_grad()
+    def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
+        """Return the advantages (N,) and the statistics of the shaping, see :meth:`Objective.shape`."""
+        return Objective.shape(self, **streams) if self.memory is None else super().shape(**streams)
+
+    @torch.no_grad()
+    def observe(self, **streams: Any) -> None:
+        """Store the batch's best answers and take note of the batch; needs ``prompt_id``, ``key``, ``tokens`` and ``mask``."""
+        takes = tuple(name for piece in self.shape_rewards for name in piece.takes)
+        given = dict(streams)
+        if self.memory is not None:
+            given |= self.memory.recall(**self._for_memory(streams))
+        ready = prepare(self.name, given, needs=("reward", "group", *NEEDS), takes=(*takes, "replayed"))
+        shaped = ready["reward"].masked_fill(~ready["scored"], torch.nan)
+        for piece in self.shape_rewards:
+            shaped = piece(shaped, ready["group"], streams=ready)
+        fresh = ready["scored"] & ~ready["replayed"] if "replayed" in ready else ready["scored"]
+        kept = [row[keep].tolist() for row, keep in zip(ready["tokens"], ready["mask"], strict=True)]
+        self.replay.memory.update(ready["prompt_id"], ready["key"], fresh, reward=shaped, tokens=kept)
+        if self.memory is not None:
+            super().observe(**streams)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what must go into a checkpoint, as plain JSON."""
+        own = {} if self.memory is None else {"memory": self.memory.state_dict()}
+        return {"replay": self.replay.memory.state_dict(), **own}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            The state of another objective.
+        """
+        expected = ("replay",) if self.memory is None else ("memory", "replay")
+        if set(state) != set(expected):
+            found = ", ".join(sorted(map(str, state))) or "none"
+            raise ValueError(f"objective {self.name!r}: expected state {', '.join(expected)}, got keys {found}")
+        try:
+            self.replay.memory.load_state_dict(state["replay"])
+        except ValueError as error:
+            raise ValueError(f"objective {self.name!r}: {error}") from error
+        if self.memory is not None:
+            super().load_state_dict(state["memory"])
+
+    def __str__(self) -> str:
+        head = Objective.__str__(self) if self.memory is None else super().__str__()
+        return f"{head}\n  {'replay':<12} {self.replay}"
+
+
+def replay_of(replay_size: int, replay_samples: int, replay_weighting: str) -> Replay | None:
+    """Return the replay that these settings ask for, or None where ``replay_size`` is 0.
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range or an unknown weighting.
+
+    Examples
+    --------
+    >>> replay_of(0, 10, "uniform") is None, replay_of(50, 10, "uniform").samples
+    (True, 10)
+    """
+    if replay_weighting not in WEIGHTINGS:
+        raise ValueError(f"replay_weighting: expected one of {', '.join(WEIGHTINGS)}, got {replay_weighting!r}")
+    if replay_size < 0 or not replay_samples >= 1:
+        raise ValueError(f"expected replay_size >= 0 and replay_samples >= 1, got {replay_size} and {replay_samples}")
+    if replay_size == 0:
+        return None
+    return Replay(ReplayMemory(capacity=replay_size), replay_samples, replay_weighting)
+
+
+def replaying(replay: Replay | None, memory: Any = None, **card: Any) -> Objective:
+    """Return an objective with these parts: plain, with a memory, or with a replay."""
+    if replay is not None:
+        return ReplayingObjective(**card, memory=memory, replay=replay)
+    return Objective(**card) if memory is None else RememberingObjective(**card, memory=memory)
