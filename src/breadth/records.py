@@ -92,6 +92,9 @@ class LawFit:
     y: tuple[float, ...]
     rivals: Mapping[str, float] = field(default_factory=dict)  # form -> AICc minus this form's AICc (negative = better)
     lack_of_fit_p: float | None = None
+    interval: str = "bootstrap"  # how the parameters' intervals were made: "bootstrap" | "bca" | "profile"
+    fixed: Mapping[str, float] = field(default_factory=dict)  # numbers of the form that were not fitted: r_max
+    out_of_sample: Mapping[str, float] = field(default_factory=dict)  # form -> root mean square error on left-out blocks
     draws: Any = field(default=None, repr=False, compare=False)  # (n_boot, 2 + k): β, α, θ of the separable form
 
     def predict(self, x: float) -> Estimate:
@@ -122,8 +125,8 @@ class Prediction:
 class Forecast:
     """What the first checkpoints of a run say about the rest of it. Made by :func:`breadth.forecast`.
 
-    ``model`` is what the predictions rest on: "law" (trends over steps, tied by the fitted law), "monotone" (trends
-    alone) or "none" (nothing can be told); ``reason`` says why that one. ``target_model`` is the same for
+    ``model`` is what the predictions rest on: "law" (D over steps, R by the fitted law), "entropy" (D through the entropy, R by
+    its own trend), "monotone" (two trends) or "none" (nothing can be told); ``reason`` says why that one. ``target_model`` is the same for
     ``diversity_at_target``, or "measured" where the target was reached before ``at_step``.
     """
 
@@ -133,11 +136,11 @@ class Forecast:
     at_step: float  # last checkpoint that was looked at
     final_step: float | None  # end of training; None = not known
     n: int  # checkpoints looked at, with both R and D
-    model: str  # "law" | "monotone" | "none"
+    model: str  # "law" | "entropy" | "monotone" | "none"; "measured" at the end
     reason: str
     reached: str  # "yes" | "no" | "cannot tell": R >= target at any checkpoint up to final_step
     probability: float | None  # of that; 1 where it was measured
-    target_model: str  # "law" | "monotone" | "measured" | "none"
+    target_model: str  # "law" | "entropy" | "monotone" | "measured" | "none"
     diversity_at_target: Prediction  # given that the target is reached
     final_quality: Prediction
     final_diversity: Prediction
@@ -162,6 +165,34 @@ class Lift:
     b: str = "B"
     values_a: tuple[float | None, ...] = ()
     values_b: tuple[float | None, ...] = ()
+    p: float | None = None  # paired t-test of no difference, two-sided; None below two pairs
+    p_holm: float | None = None  # corrected for the methods compared at the same place; None where nobody asked
+    verdict_holm: str | None = None  # the verdict after that correction
+    seeds_for_margin: int | None = None  # seeds with 80 % power for a difference of ``margin``, at the observed spread
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierTest:
+    """Attainment frontier of method A minus that of method B over qualities, paired over seeds, with a simultaneous band."""
+
+    a: str
+    b: str
+    n_seeds: int
+    seeds: tuple[int, ...]  # of the pairs
+    metric: str
+    budget: float | None  # rollouts (or steps) up to which checkpoints count, on both sides
+    n_checkpoints: int  # shared by all runs within the budget
+    n_sets: int  # sample sets a checkpoint, on both sides
+    quality: tuple[float, ...]  # the grid; empty where there is no common range
+    difference: tuple[float, ...]  # mean over seeds of D_A - D_B
+    low: tuple[float | None, ...]  # simultaneous 95 % band; None below three seeds
+    high: tuple[float | None, ...]
+    critical: float | None  # how many standard errors wide the band is
+    bought: tuple[tuple[float, float], ...]  # ranges of quality where the band lies above 0
+    lost: tuple[tuple[float, float], ...]
+    area: Lift | None  # mean D over the common range of quality
+    hypervolume: Lift | None  # mean D over all qualities that any run reached, 0 where a run did not
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +210,4 @@ class TaskDescription:
     end_token: bool  # completions end by an end token (False: their length is fixed)
     source: str = ""
     notes: tuple[str, ...] = ()
+    max_prompt_tokens: int = 0  # tokens of the longest prompt in the task's own vocabulary, start token left out

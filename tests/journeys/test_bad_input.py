@@ -13,7 +13,7 @@ import pytest
 
 import breadth
 from breadth.config import ConfigError, RunSettings, StudySettings, build_settings
-from breadth.engine.loop import RunStopped
+from breadth.engine.run_frame import RunStopped
 from breadth.experiments.assemble import CHECKS, load_study
 from breadth.tasks.graphs import CircleTask
 from tests.small import SMALL, SMALL_STUDY

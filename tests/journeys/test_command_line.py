@@ -95,7 +95,7 @@ def test_the_parts_one_by_one(home):
     assert {f["law"] for f in fits} == {"R-D", "R-H", "H-D"} and any(f["seed"] is None for f in fits)
     assert "verdict" in breadth("fit", run, "--draws", "50", cwd=home).stdout
 
-    lifts = json.loads(breadth("compare", "runs/small", "--at", "0.1", "--baseline", "dr_grpo", "--json", cwd=home).stdout)
+    lifts = json.loads(breadth("compare", "runs/small", "--at", "0.1", "--baseline", "dr_grpo", "--json", cwd=home).stdout)["comparisons"]
     assert lifts[0]["b"] == "dr_grpo" and lifts[0]["sentence"]
 
     page = breadth("report", "runs/small", "--out", "page.html", cwd=home)
@@ -175,7 +175,7 @@ def test_learning_rates_are_tuned_on_other_seeds(home):
         assert entry["settings"]["train"]["learning_rate"] == tuning["chosen"][label] in (1e-3, 4e-3)
         assert len(tuning["tried"][label]) == 2
     assert "chosen for it on other seeds" in summary["verdict"]
-    lifts = json.loads(breadth("compare", "runs/tuned", "--at", "0.1", "--json", cwd=home).stdout)
+    lifts = json.loads(breadth("compare", "runs/tuned", "--at", "0.1", "--json", cwd=home).stdout)["comparisons"]
     assert {lift["n_seeds"] for lift in lifts} <= {0, 1, 2}, "tuning runs are no results"
     assert json.loads(breadth("fit", "runs/tuned/tuning", "--draws", "0", "--json", cwd=home).stdout)
 

@@ -45,9 +45,9 @@ def runs(tmp_path_factory):
 
 
 def test_one_line_a_run_in_words(runs):
-    done = forecast(str(runs[0]), str(runs[1]), "--target-quality", "0.95", "--at-step", "120")
+    done = forecast(str(runs[0]), str(runs[1]), "--target-quality", "0.95", "--at-step", "150")
     lines = done.stdout.splitlines()
-    assert [line for line in lines if line.startswith("grpo, seed 0, at step 120: at this pace R = 0.95 leaves D = 0.3")]
+    assert [line for line in lines if line.startswith("grpo, seed 0, at step 150: at this pace R = 0.95 leaves D = 0.3")]
     assert sum("the law holds at this prefix" in line for line in lines) == 2
     assert "step 250 ends at R = " in done.stdout and "step 400 ends at R = " in done.stdout
 

@@ -85,4 +85,4 @@ def test_a_classifier_is_trained_and_evaluated(folder):
     words = ("eval", folder / "pairs.jsonl", "--model", folder / "model.json", "--json")
     assert json.loads(partition(*words).stdout)["auroc"]["value"] > 0.9
     (folder / "pairs.jsonl").write_text("{oops\n")
-    assert "line 1: expected a JSON object with prompt" in partition("eval", folder / "pairs.jsonl", code=1).stderr
+    assert "line 1: expected a JSON object" in partition("eval", folder / "pairs.jsonl", code=1).stderr

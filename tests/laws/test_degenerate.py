@@ -83,7 +83,7 @@ def test_missing_rows_are_dropped_and_counted():
 
 def test_rivals_that_cannot_be_fitted_are_left_out():
     fit = fit_law(R, D - 0.9, n_boot=0)
-    assert set(fit.rivals) == {"linear", "unit_exponential"}
+    assert set(fit.rivals) == {"linear", "unit_exponential", "falling_logistic"}
 
 
 def test_numpy_warnings_do_not_escape(recwarn):

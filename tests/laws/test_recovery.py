@@ -119,7 +119,7 @@ def test_steep_curves_far_from_zero_stay_finite(offset):
 @pytest.mark.parametrize("form", CURVES)
 def test_every_form_finds_its_own_curve(form):
     curve = CURVES[form]
-    truth = {"a": 0.4, "b": 1.0, "c": 3.0, "b1": 0.8, "b2": 2.0, "b3": 6.0}
+    truth = {"lam": 0.3, "a": 0.4, "b": 1.0, "c": 3.0, "b1": 0.8, "b2": 2.0, "b3": 6.0}
     x = np.linspace(0.05, 0.95, 40)
     y = curve.function(x, *(truth[name] for name in curve.params))
     fit = fit_law(y, x, form=form, n_boot=20)

@@ -18,7 +18,7 @@ def test_rows_are_sorted_inside_runs_and_runs_are_kept_apart():
 def test_autocorrelation_does_not_cross_runs():
     residual = np.array([1.0, 1.0, -1.0, -1.0])
     assert lag_correlation(residual, np.array([0, 0, 1, 1]), 0) == 0.95  # alike inside, opposite across
-    assert lag_correlation(residual, np.zeros(4, int), 0) == pytest.approx((1 - 1 + 1) / 4 * 4 / 3)
+    assert lag_correlation(residual, np.zeros(4, int), 0) == pytest.approx((1 - 1 + 1) / 4 * 4 / 3 / (1 - 2 / 4))
     assert lag_correlation(np.zeros(4), np.zeros(4, int), 2) == 0.0
 
 

@@ -32,7 +32,8 @@ def forecast(
     """Forecast the diversity left at a target quality, and the end of training, from a run's checkpoints so far.
 
     Intervals are 80 %; --json holds the 95 % ones too. Each line says whether it rests on the fitted law, where that holds at
-    this point of the run, or on the monotone model. How far such forecasts can be trusted: docs/forecasts.md.
+    this point of the run, on the entropy, which moves before diversity does, or on the monotone model.
+    How far such forecasts can be trusted: docs/forecasts.md.
 
     Examples:
 

@@ -18,20 +18,67 @@ def fit(
     diversity: Annotated[str, typer.Option(help="Metric read as D.")] = "diversity",
     entropy: Annotated[str, typer.Option(help="Metric read as H.")] = "policy_entropy",
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws.")] = 1000,
+    interval: Annotated[str, typer.Option(help="How intervals are made: bootstrap, bca, profile.")] = "bootstrap",
+    pool: Annotated[
+        str | None, typer.Option(help="Ask whether one curve serves all seeds of an objective, or all objectives: seeds, objectives.")
+    ] = None,
+    r_max: Annotated[
+        float | None,
+        typer.Option("--r-max", help="Test the claim that R ends there at D = 0 and H = 0; with --form theory, the fixed R_max."),
+    ] = None,
+    both_axes: Annotated[
+        bool, typer.Option("--both-axes", help="Fit R over D with the ledger's errors of both axes, beside least squares.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fit the laws R = −a·exp(c·D)+b, R = −a₀·exp(c₀·H)+b₀ and H = a₁·D+b₁, and say whether they hold.
 
-    Each run is fitted alone, and all runs of an objective together. Intervals are 95 %, from a block bootstrap over checkpoints.
-    """
-    from breadth.commands.output import console, fits_table
-    from breadth.experiments.compare import fit_runs, load_runs
+    Each run is fitted alone, and all runs of an objective together. Intervals are 95 %, from a block bootstrap over checkpoints
+    unless --interval says otherwise. What each number means, and how often intervals and verdicts are right: docs/laws.md.
 
-    found = fit_runs(load_runs(runs), form=form, quality=quality, diversity=diversity, entropy=entropy, n_boot=draws)
+    Examples:
+
+    [dim]breadth fit runs/circle
+    breadth fit runs/circle --pool seeds
+    breadth fit runs/circle --r-max 1.0 --interval profile
+    breadth fit runs/circle --form theory --r-max 1.0[/dim]
+    """
+    from breadth.commands import law_tables
+    from breadth.commands.output import console
+    from breadth.experiments.compare import Metrics, fit_runs, load_runs
+
+    loaded = load_runs(runs)
+    metrics = Metrics(quality, diversity, entropy)
+    if sum((pool is not None, both_axes, r_max is not None and form != "theory")) > 1:
+        raise ValueError("fit: --pool, --both-axes and --r-max are different questions; ask one at a time")
+    if pool is None and not both_axes and (r_max is None or form == "theory"):
+        found = fit_runs(
+            loaded,
+            form=form,
+            quality=quality,
+            diversity=diversity,
+            entropy=entropy,
+            n_boot=draws,
+            interval=interval,
+            r_max=r_max,
+        )
+        table = law_tables.fits_table
+    else:
+        from breadth.experiments import law_questions
+
+        if pool is not None:
+            found, table = law_questions.pool_runs(loaded, pool, metrics, form=form, n_boot=draws), law_tables.pooled_table
+        elif both_axes:
+            found, table = law_questions.both_axes(loaded, metrics, form=form, n_boot=draws), law_tables.both_axes_table
+        else:
+            if form != "exponential":
+                raise ValueError(f"fit: --r-max asks about the exponential form, or fixes the theory form's; got --form {form}")
+            found = law_questions.claims_about_ends(loaded, float(r_max or 0.0), metrics, n_boot=draws, interval=interval)
+            table = law_tables.endpoints_table
     if json:
         print_json(found)
         return
-    console.print(fits_table(found))
+    console.print(table(found))
 
 
 def compare(
@@ -49,18 +96,22 @@ def compare(
 ) -> None:
     """Tell whether a method bought diversity at equal quality, lost it, or gave the same; or that the seeds cannot tell.
 
-    Runs must start from the same prior. Intervals are paired over seeds.
+    At each quality, at the end of equal runs, and over the whole attainment frontier (area, hypervolume, a simultaneous band).
+    Runs must start from the same prior. Intervals are paired over seeds; with several methods each verdict stands beside
+    the one after Holm's correction. --json holds the curves and bands too.
     """
-    from breadth.commands.output import console, lifts_table
-    from breadth.experiments.compare import compare_runs, load_runs
+    from breadth.commands.law_tables import frontiers_table, lifts_table
+    from breadth.commands.output import console
+    from breadth.experiments.compare import compare_frontiers, compare_runs, load_runs
 
-    lifts = compare_runs(
-        load_runs(runs), baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity
-    )
+    loaded = load_runs(runs)
+    lifts = compare_runs(loaded, baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity)
+    tests = compare_frontiers(loaded, baseline=baseline, margin=margin, diversity=diversity)
     if json:
-        print_json(lifts)
+        print_json({"comparisons": lifts, "frontiers": tests})
         return
     console.print(lifts_table(lifts))
+    console.print(frontiers_table(tests))
 
 
 def report(

@@ -80,45 +80,6 @@ def measurements_table(rows: Mapping[int, Any], *, title: str) -> Table:
     return table
 
 
-def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return fits, one line each."""
-    table = Table(title="Laws, 95 % intervals", title_justify="left")
-    for name in ("objective", "seed", "law", "a", "b", "c", "R²", "RMSE", "verdict", "reason"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        f = row["fit"]
-        params = [f.params.get(k) for k in ("a", "b", "c")]
-        table.add_row(
-            row["objective"],
-            "all" if row["seed"] is None else str(row["seed"]),
-            row["law"],
-            *("–" if p is None else with_interval(p.value, p.low, p.high) for p in params),
-            "–" if f.r2 is None else f"{f.r2:.3f}",
-            "–" if f.rmse is None else f"{f.rmse:.3g}",
-            verdict(f.verdict),
-            f.reason,
-        )
-    return table
-
-
-def lifts_table(lifts: Sequence[Any]) -> Table:
-    """Return comparisons, one line each."""
-    table = Table(title="Diversity against the baseline, 95 % intervals paired over seeds", title_justify="left")
-    for name in ("method", "baseline", "at", "ΔD", "seeds", "verdict", "in words"):
-        table.add_column(name, overflow="fold")
-    for lift in lifts:
-        table.add_row(
-            lift.a,
-            lift.b,
-            lift.at,
-            with_interval(lift.value, lift.low, lift.high),
-            str(lift.n_seeds),
-            verdict(lift.verdict),
-            lift.sentence,
-        )
-    return table
-
-
 KINDS = ("objectives", "tasks", "metrics", "laws", "partitions", "studies")
 
 

@@ -14,7 +14,15 @@ from scipy.stats import t as student
 from breadth import __version__
 from breadth.config import StudySettings
 from breadth.experiments.assemble import Prior, objective_of, prior_of_run, settings_of_run, task_of
-from breadth.experiments.compare import Metrics, check_comparable, common_qualities, compare_runs, compose, fit_group
+from breadth.experiments.compare import (
+    Metrics,
+    check_comparable,
+    common_qualities,
+    compare_frontiers,
+    compare_runs,
+    compose,
+    fit_group,
+)
 from breadth.experiments.verdict import verdict_sentence
 from breadth.laws.frontier import attainment_curve, diversity_at_quality
 from breadth.laws.prediction import predict_band
@@ -131,6 +139,11 @@ def _summary(
         if len(runs) > 1
         else []
     )
+    tests = []
+    if len(runs) > 1:
+        tests = compare_frontiers(
+            runs, baseline=baseline, margin=margin, diversity=metrics.frontier_diversity, quality=metrics.quality
+        )
     objectives = {label: _objective(members, folder, metrics, qualities, n_boot) for label, members in runs.items()}
     summary = {
         "breadth": __version__,
@@ -142,7 +155,12 @@ def _summary(
         "baseline": baseline,
         "objectives": objectives,
         "comparisons": [dataclasses.asdict(x) for x in lifts],
-        "frontier": {"metric": metrics.frontier_diversity, "qualities": qualities, "curves": _frontier(runs, metrics)},
+        "frontier": {
+            "metric": metrics.frontier_diversity,
+            "qualities": qualities,
+            "curves": _frontier(runs, metrics),
+            "tests": [dataclasses.asdict(x) for x in tests],
+        },
     }
     return {**summary, "verdict": verdict_sentence(summary)}
 

@@ -48,10 +48,11 @@ class Curve:
     from_params: Callable[..., tuple[float, float, tuple[float, ...]]]  # (anchor, *params) -> β, α, θ
     axes: Callable[[Array], tuple[Axis, ...]]  # search grids for the data's x
     sign: int = 0  # the sign that β must have: -1, +1, 0 = any
-    intercept: bool = True  # False: α = 0
+    intercept: bool = True  # False: α = level
     direction: int = 0  # -1 falls with x, +1 rises, 0 = either
     steepness: str | None = None  # the nonlinear parameter that the verdict looks at
     needs_positive_x: bool = False
+    level: float = 0.0  # α where there is no intercept: the R_max of the theory form
     source: str = ""
 
     @property
@@ -112,6 +113,34 @@ def saturating(x: Array, b1: float, b2: float) -> Array:
 def logistic(x: Array, b1: float, b2: float, b3: float) -> Array:
     """y = b1 / (1 + exp(b2 − b3·x)) with b3 > 0: rises from 0 to b1 around x = b2/b3 (NIST Rat42)."""
     return b1 * expit(b3 * np.asarray(x, dtype=float) - b2)
+
+
+def falling_logistic(x: Array, b1: float, b2: float, b3: float) -> Array:
+    """y = b1 / (1 + exp(b3·x − b2)) with b3 > 0: falls from b1 to 0 around x = b2/b3, a rival of the exponential."""
+    return b1 * expit(b2 - b3 * np.asarray(x, dtype=float))
+
+
+def theory(x: Array, lam: float, c: float, r_max: float = 1.0) -> Array:
+    """R = R_max − (λ/c)·(exp(c·x) − 1) with λ > 0, c = 1 − η > 0 and R_max fixed: R_max at x = 0, slope −λ there.
+
+    Source: the quality-diversity law paper's law, solved from dR/dx = −λ·exp((1 − η)·x) with R(0) = R_max. Departures: none.
+    With R_max free this is the exponential, a = λ/c and b = R_max + λ/c; η = 0 is the unit exponential through R_max.
+
+    Examples
+    --------
+    >>> round(float(theory(0.5, lam=0.0548, c=5.024, r_max=1.0121)), 4), round(float(exponential(0.5, 0.0109, 1.023, 5.024)), 4)
+    (0.8885, 0.8886)
+    """
+    return r_max - lam / c * np.expm1(c * np.asarray(x, dtype=float))
+
+
+def _theory_shape(x: Array, t: Array, anchor: float) -> Array:
+    c = t[..., :1]  # expm1(c·x)/expm1(c·anchor), without overflow
+    return np.exp(c * (x - anchor)) * -np.expm1(-c * x) / -np.expm1(-c * anchor)
+
+
+def _theory_lambda(beta: Array, c: Array, anchor: float) -> Array:
+    return beta * c * np.exp(-c * anchor) / np.expm1(-c * anchor)  # -β·c/expm1(c·anchor)
 
 
 def _steepness_axis(x: Array) -> tuple[Axis, ...]:
@@ -258,18 +287,73 @@ LOGISTIC = Curve(
     source="NIST StRD Rat42",
 )
 
-CURVES: dict[str, Curve] = {
-    curve.name: curve for curve in (EXPONENTIAL, UNIT_EXPONENTIAL, LINEAR, POWER, POWER_ORIGIN, SATURATING, LOGISTIC)
-}
+FALLING_LOGISTIC = Curve(
+    name="falling_logistic",
+    formula="{y} = b1 / (1 + exp(b3·{x} - b2))",
+    params=("b1", "b2", "b3"),
+    function=falling_logistic,
+    shape=lambda x, t, anchor: expit(-t[..., 1:2] * (x - t[..., :1])),
+    shape_slope=lambda x, t, anchor: (
+        -t[..., 1:2] * expit(t[..., 1:2] * (x - t[..., :1])) * expit(-t[..., 1:2] * (x - t[..., :1]))
+    ),
+    shape_inverse=lambda phi, t, anchor: t[..., :1] + _log(1 / np.where(phi > 0, phi, np.nan) - 1) / t[..., 1:2],
+    to_params=LOGISTIC.to_params,
+    from_params=LOGISTIC.from_params,
+    axes=_logistic_axes,
+    sign=1,
+    intercept=False,
+    direction=-1,
+    steepness="b3",
+)
 
 
-def curve_named(form: str) -> Curve:
-    """Return the curve of that name.
+def theory_curve(r_max: float = 1.0) -> Curve:
+    """Return the theory form with that R_max: two free parameters, λ and c = 1 − η.
 
     Raises
     ------
     ValueError
-        For an unknown name; the message lists the known ones.
+        For an R_max that is not finite.
+    """
+    if not np.isfinite(r_max):
+        raise ValueError(f"r_max: expected a finite quality at no diversity, got {r_max}")
+    return Curve(
+        name="theory",
+        formula=f"{{y}} = {r_max:.6g} - (λ/c)·(exp(c·{{x}}) - 1)",
+        params=("lam", "c"),
+        function=lambda x, lam, c: theory(x, lam, c, r_max),
+        shape=_theory_shape,
+        shape_slope=lambda x, t, anchor: t[..., :1] * np.exp(t[..., :1] * (x - anchor)) / -np.expm1(-t[..., :1] * anchor),
+        shape_inverse=lambda phi, t, anchor: anchor
+        + _log(phi * -np.expm1(-t[..., :1] * anchor) + np.exp(-t[..., :1] * anchor)) / t[..., :1],
+        to_params=lambda beta, _alpha, t, anchor: (_theory_lambda(beta, t[..., 0], anchor), t[..., 0] + 0 * beta),
+        from_params=lambda anchor, lam, c: (-lam / c * np.expm1(c * anchor), r_max, (c,)),
+        axes=_steepness_axis,
+        sign=-1,
+        intercept=False,
+        direction=-1,
+        steepness="c",
+        needs_positive_x=True,
+        level=r_max,
+        source="quality-diversity law paper, R_max fixed",
+    )
+
+
+THEORY = theory_curve()
+
+CURVES: dict[str, Curve] = {
+    curve.name: curve
+    for curve in (EXPONENTIAL, UNIT_EXPONENTIAL, LINEAR, POWER, POWER_ORIGIN, SATURATING, LOGISTIC, FALLING_LOGISTIC, THEORY)
+}
+
+
+def curve_named(form: str, r_max: float | None = None) -> Curve:
+    """Return the curve of that name; ``r_max`` is the fixed R_max of the theory form (None = 1).
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones. For an ``r_max`` with another form.
 
     Examples
     --------
@@ -278,4 +362,8 @@ def curve_named(form: str) -> Curve:
     """
     if form not in CURVES:
         raise ValueError(f"form: expected one of {', '.join(CURVES)}; got {form!r}")
-    return CURVES[form]
+    if r_max is None:
+        return CURVES[form]
+    if form != "theory":
+        raise ValueError(f"r_max: only the theory form has it fixed; the {form} form was asked for")
+    return theory_curve(r_max)

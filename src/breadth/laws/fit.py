@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from breadth.laws.curves import Curve, curve_named
-from breadth.laws.prediction import interval_levels, percentiles, predict_band, predict_quality, predict_x
+from breadth.laws.intervals import parameter_intervals
+from breadth.laws.prediction import predict_band, predict_quality, predict_x
 from breadth.laws.projection import Projection, search
 from breadth.laws.resampling import Checkpoints, block_weights, effective_size, gather, lag_correlation
-from breadth.laws.rivals import best_fit, rival_gains
+from breadth.laws.rivals import best_fit, out_of_sample, rival_gains
 from breadth.laws.verdict import LEAST_P, Evidence, judge
 from breadth.laws.yardstick import Yardstick, lack_of_fit, monotone_spline, rank_trend, reversal_p, rounding_floor
 from breadth.records import Estimate, LawFit
@@ -33,6 +34,8 @@ def fit_law(
     x_name: str = "D",
     y_name: str = "R",
     min_range: float = 0.01,
+    interval: str = "bootstrap",
+    r_max: float | None = None,
 ) -> LawFit:
     """Return the least-squares law of quality over diversity (or entropy), its intervals and its verdict.
 
@@ -61,6 +64,11 @@ def fit_law(
         How the axes are called in ``formula`` and ``reason``.
     min_range : float
         The least movement of the ordinate, in its own unit, that a law is read from.
+    interval : str
+        "bootstrap", "bca" or "profile": how the intervals of the parameters are made (``intervals``). Those of predictions
+        are bootstrap percentiles always.
+    r_max : float, optional
+        The fixed R_max of ``form="theory"``; None = 1.
 
     Returns
     -------
@@ -68,7 +76,8 @@ def fit_law(
         ``params`` hold 95 % bootstrap intervals; a side is None where so many draws ran to a bound of the search that
         the interval ends there, that is, where the data do not limit the parameter. ``x``, ``y`` are the used rows
         sorted by (run, step). ``rmse_x`` is the root mean square of δx = δR / |dR/dx| over the checkpoints, None
-        where it exceeds the range of x. ``rivals`` compare at the effective number of points. ``draws`` is (n_boot, 2
+        where it exceeds the range of x. ``rivals`` compare at the effective number of points; ``out_of_sample`` holds errors
+        on left-out blocks, of the form itself too. The theory form has ``eta`` = 1 − c beside its parameters. ``draws`` is (n_boot, 2
         + k): β, α, θ of the separable curve y = β·φ(x; θ) + α (see ``curves``); :func:`predict_band` turns them into
         curves. Too few points, a constant axis, or no usable row: all numbers None and the verdict "cannot tell" with
         the reason.
@@ -76,7 +85,7 @@ def fit_law(
     Raises
     ------
     ValueError
-        Unknown form; different lengths; no rows; infinite values; negative x for a power curve; n_boot < 0.
+        Unknown form or interval; r_max with another form; different lengths; no rows; infinite values; negative x for a power curve; n_boot < 0.
 
     Source: eq. 1 and 2 of the quality-diversity law paper (no arXiv number known); the verdict is this project's.
     Departures: (1) the paper reports no interval and no lack of fit. (2) Autocorrelation is that
@@ -94,7 +103,7 @@ def fit_law(
     >>> fit_law([0.5, 0.9], [0.8, 0.1]).reason
     'only 2 distinct values of D over 2 checkpoints; R = -a·exp(c·D) + b needs at least 4'
     """
-    curve = curve_named(form)
+    curve = curve_named(form, r_max)
     if n_boot < 0:
         raise ValueError(f"n_boot: expected 0 or more draws, got {n_boot}")
     rows = gather(quality, diversity, run, step)
@@ -107,10 +116,10 @@ def fit_law(
     point = best_fit(curve, x, y)
     spline = monotone_spline(x, y, curve.direction)
     fitted = point.beta[0] * curve.shape(x, point.theta[0], point.anchor) + point.alpha[0]
-    rho = _noise_correlation(rows, fitted, curve, spline)
+    rho = _correlation(rows, fitted, curve, spline)
     n_effective = effective_size(x.size, rho)
     draws = search(curve, x, y, block_weights(rows.run, rho, n_boot, seed)) if n_boot else None
-    params = _intervals(curve, point, draws, n_effective)
+    params = parameter_intervals(curve, point, draws, rows, n_effective=n_effective, rho=rho, method=interval)
     total = float(((y - y.mean()) ** 2).sum())
     rmse = float(np.sqrt(((y - fitted) ** 2).mean()))
     r2 = 1 - float(point.sse[0]) / total
@@ -118,6 +127,7 @@ def fit_law(
     if spline is not None and n_effective - spline.n_params >= 1:
         p = lack_of_fit(float(point.sse[0]) + rounding_floor(y), curve.n_params, spline, x.size, n_effective)
     rivals = rival_gains(curve, point, x, y, n_effective)
+    errors = out_of_sample(curve, x, y, rows.run)
     verdict, why = judge(
         Evidence(
             curve=curve,
@@ -135,8 +145,13 @@ def fit_law(
             lack_of_fit_p=p,
             free_sign=curve.sign == 0,
             rivals=rivals,
+            out_of_sample=errors,
         )
     )
+    if curve.name == "theory":
+        c = params["c"]
+        ends = (None if end is None else 1 - end for end in (c.value, c.high, c.low))
+        params = {**params, "eta": Estimate(*ends)}
     return LawFit(
         form=form,
         formula=curve.describe(x_name, y_name),
@@ -154,11 +169,14 @@ def fit_law(
         y=tuple(y.tolist()),
         rivals=rivals,
         lack_of_fit_p=p,
+        interval=interval,
+        out_of_sample=errors,
+        fixed={"r_max": curve.level} if curve.name == "theory" else {},
         draws=None if draws is None else np.column_stack([draws.beta, draws.alpha, draws.theta]),
     )
 
 
-def _noise_correlation(rows: Checkpoints, fitted: np.ndarray, curve: Curve, spline: Yardstick | None) -> float:
+def _correlation(rows: Checkpoints, fitted: np.ndarray, curve: Curve, spline: Yardstick | None) -> float:
     """Lag-1 correlation of what the law leaves, or of what the free spline leaves where the law misses the shape."""
     y, n = rows.y, rows.y.size
     residual, n_params = y - fitted, curve.n_params
@@ -168,9 +186,17 @@ def _noise_correlation(rows: Checkpoints, fitted: np.ndarray, curve: Curve, spli
         misses = lack_of_fit(sse, n_params, spline, n, n) < LEAST_P or reversal_p(spline, n, n) < LEAST_P
         if misses:
             residual, n_params = y - spline.free_fitted, spline.n_params
+    return noise_correlation(residual, y, rows.run, n_params)
+
+
+def noise_correlation(residual: np.ndarray, y: np.ndarray, run: np.ndarray, n_params: int) -> float:
+    """Return the lag-1 correlation of residuals inside runs; 0 where they are too small to be noise.
+
+    Source, Departures: as :func:`breadth.laws.resampling.lag_correlation`.
+    """
     if float((residual**2).sum()) < _EXACT * float(((y - y.mean()) ** 2).sum()):
         return 0.0
-    return lag_correlation(residual, rows.run, n_params)
+    return lag_correlation(residual, run, n_params)
 
 
 def _unusable(rows: Checkpoints, curve: Curve, x_name: str, y_name: str) -> str | None:
@@ -208,36 +234,6 @@ def _empty(rows: Checkpoints, curve: Curve, x_name: str, y_name: str, reason: st
         x=tuple(rows.x.tolist()),
         y=tuple(rows.y.tolist()),
     )
-
-
-def _intervals(curve: Curve, point: Projection, draws: Projection | None, n_effective: float) -> dict[str, Estimate]:
-    if point.beta[0] == 0:  # the sign of the law is violated: every θ fits as well as a constant does
-        return dict.fromkeys(curve.params, _UNKNOWN)
-    values = [float(v[0]) for v in curve.to_params(point.beta, point.alpha, point.theta, point.anchor)]
-    known = {name: Estimate(_known_param(curve, name, v)) for name, v in zip(curve.params, values, strict=True)}
-    if draws is None:
-        return known
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        sampled = curve.to_params(draws.beta, draws.alpha, draws.theta, draws.anchor)
-    levels = interval_levels(n_effective, curve.n_params)
-    for name, sample in zip(curve.params, sampled, strict=True):
-        sample = np.array(sample, dtype=float)
-        if curve.steepness is not None:
-            # at a bound the search ended, not the data's support: as c falls to nothing a and b grow without limit,
-            # as c grows a vanishes
-            sample[draws.at_low | np.isnan(sample)] = -np.inf if name == curve.steepness else np.inf
-            if name == curve.steepness:
-                sample[draws.at_high] = np.inf
-            elif curve.intercept and name == curve.params[0]:
-                sample[draws.at_high] = -np.inf
-        known[name] = Estimate(known[name].value, *percentiles(sample, levels))
-    return known
-
-
-def _known_param(curve: Curve, name: str, value: float) -> float | None:
-    # exp(-c·x) may leave the range of floats for a steep c; then the formula's a has no number, though the curve does
-    vanished = value == 0 and curve.intercept and curve.sign != 0 and name == curve.params[0]
-    return None if vanished or not np.isfinite(value) else value
 
 
 def _reversal(spline: Yardstick | None, n: int, n_effective: float) -> tuple[float, float, float, float] | None:

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
 
-from breadth.laws.forecast import LEAST_CHECKPOINTS, forecast, read_prefix
+from breadth.laws.drift import LEARNT, DriftSettings
+from breadth.laws.forecast import LEAST_CHECKPOINTS, forecasts
 from breadth.laws.frontier import diversity_at_quality
+from breadth.laws.future import WIDEN_QUALITY, Widening
+from breadth.laws.prefix import read_prefix
 from breadth.laws.runs import run_sets
 from breadth.records import Prediction
 
@@ -92,7 +95,11 @@ def score_forecasts(
     *,
     metric: str = "diversity",
     quality_metric: str = "quality",
+    entropy_metric: str = "policy_entropy",
+    n_draws: int = 2000,
     seed: int = 0,
+    settings: DriftSettings = LEARNT,
+    widen_quality: Widening = WIDEN_QUALITY,
 ) -> tuple[list[Case], list[Reach]]:
     """Return every forecast of finished runs beside what happened.
 
@@ -105,10 +112,12 @@ def score_forecasts(
     targets : numbers
         Qualities. D at a target is scored where the prefix had not reached it and the run did; the truth is D on the
         attainment frontier of the whole run. Whether it is reached is scored wherever the prefix had not reached it.
-    metric, quality_metric : str
-        Ledger names of D and R.
-    seed : int
+    metric, quality_metric, entropy_metric : str
+        Ledger names of D, R and H.
+    n_draws, seed : int
         Of the forecasts.
+    settings, widen_quality
+        Of :func:`breadth.forecast`: a calibration on other runs hands over its own.
 
     Returns
     -------
@@ -155,11 +164,20 @@ def score_forecasts(
                 continue
             later = whole.step[whole.step > seen.step[-1]]
             path_r, path_d = (_spline(seen.step, y, later) for y in (seen.quality, seen.diversity))
-            found = None
-            for target in targets:
-                found = forecast(
-                    run, target, share * last, last, metric=metric, quality_metric=quality_metric, seed=seed
-                )
+            made = forecasts(
+                run,
+                targets,
+                share * last,
+                last,
+                metric=metric,
+                quality_metric=quality_metric,
+                entropy_metric=entropy_metric,
+                n_draws=n_draws,
+                seed=seed,
+                settings=settings,
+                widen_quality=widen_quality,
+            )
+            for target, found in zip(targets, made, strict=True):
                 if seen.quality.max() >= target:
                     continue
                 happened = bool(whole.quality.max() >= target)
@@ -172,8 +190,9 @@ def score_forecasts(
                     cases.append(
                         Case(name, share, quantity, truth, found.diversity_at_target, *rivals, found.target_model)
                     )
-            if found is None:
+            if not made:
                 continue
+            found = made[-1]
             ends = (
                 (FINAL_D, whole.diversity, found.final_diversity, seen.diversity, path_d),
                 (FINAL_R, whole.quality, found.final_quality, seen.quality, path_r),

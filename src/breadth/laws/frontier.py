@@ -121,6 +121,29 @@ def attainment_curve(
     return tuple(diversity_at_quality(quality_sets, diversity_sets, float(q), steps) for q in qualities)
 
 
+def attainment_matrix(quality_sets: Sets, diversity_sets: Sets, qualities: np.ndarray) -> np.ndarray:
+    """Return the values of :func:`attainment_curve` as one (m,) array, NaN where there is none: the same, at once.
+
+    Source, Departures: as :func:`diversity_at_quality`.
+
+    Examples
+    --------
+    >>> attainment_matrix([[0.5, 0.5], [0.9, 0.9]], [[0.8, 0.8], [0.3, 0.3]], np.array([0.4, 0.8, 1.0]))
+    array([0.8, 0.3, nan])
+    """
+    r, d, _ = _matrices(quality_sets, diversity_sets, None)
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    split = np.isfinite(r).sum(1).max() >= 2
+    halves = ((even, odd), (odd, even)) if split else ((slice(None), slice(None)),)
+    readings = []
+    for choose, read in halves:
+        mean_r, mean_d, fresh = _row_means(r[:, choose]), _row_means(d[:, choose]), _row_means(d[:, read])
+        eligible = (mean_r[None, :] >= qualities[:, None]) & np.isfinite(mean_d)  # (m, C)
+        best = np.where(eligible, mean_d, -np.inf).argmax(1)
+        readings.append(np.where(eligible.any(1), fresh[best], np.nan))
+    return _row_means(np.array(readings).T)
+
+
 def highest_reached(quality_sets: Sets, diversity_sets: Sets) -> float | None:
     """Return the highest q that a run reaches on both halves of its sample sets, so that D can be read at it both ways.
 

@@ -123,7 +123,8 @@ def lift_from_values(
     -------
     Lift
         ``value``, ``low``, ``high`` are None with no pair, ``low`` and ``high`` also with one. ``n_seeds`` counts
-        pairs.
+        pairs. ``p`` is the paired t-test's; ``seeds_for_margin`` is how many seeds would find a difference of δ with 80 %
+        power at the observed spread (None below two pairs, or beyond 10,000).
 
     Raises
     ------
@@ -151,7 +152,7 @@ def lift_from_values(
         raise ValueError(f"margin: expected a positive number, got {margin}")
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     missing = _missing([a, b], labels, names, at, unpaired, quality is None)
-    value = low = high = needed = None
+    value = low = high = needed = p_value = for_margin = None
     difference = np.array([x - y for x, y in pairs])
     if pairs:
         value = float(difference.mean())
@@ -160,10 +161,14 @@ def lift_from_values(
         low, high = (value + float(t_distribution.ppf(p, len(pairs) - 1)) * error for p in (0.025, 0.975))
         half = float(t_distribution.ppf(0.95, len(pairs) - 1)) * error
         verdict = _verdict(value, low, high, half, margin)
+        spread = float(difference.std(ddof=1))
+        freedom = len(pairs) - 1
+        p_value = float(2 * t_distribution.sf(abs(value) / error, freedom)) if error > 0 else float(value == 0)
+        for_margin = seeds_that_would_tell(spread, margin, 1)
     else:
         verdict = "cannot tell"
     if verdict == "cannot tell" and len(pairs) >= 2:
-        needed = seeds_that_would_tell(float(difference.std(ddof=1)), max(abs(value), margin), len(pairs))
+        needed = seeds_that_would_tell(spread, max(abs(value), margin), len(pairs))
     return Lift(
         at=at,
         quality=quality,
@@ -179,6 +184,8 @@ def lift_from_values(
         b=labels[1],
         values_a=tuple(a),
         values_b=tuple(b),
+        p=p_value,
+        seeds_for_margin=for_margin,
     )
 
 

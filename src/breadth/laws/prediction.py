@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as t_distribution
 
-from breadth.laws.curves import CURVES
+from breadth.laws.curves import Curve, curve_named
 from breadth.laws.projection import Projection, solve_linear
 from breadth.records import Estimate, LawFit
 
@@ -48,7 +48,7 @@ def predict_band(fit: LawFit, x: Sequence[float]) -> tuple[np.ndarray, np.ndarra
     point = _coordinates(fit)
     if point is None:
         return nothing, nothing, nothing
-    curve, anchor = CURVES[fit.form], point.anchor
+    curve, anchor = curve_of(fit), point.anchor
     value = point.beta[0] * curve.shape(grid, point.theta[0], anchor) + point.alpha[0]
     if fit.draws is None:
         return value, nothing, nothing
@@ -77,7 +77,7 @@ def predict_x(fit: LawFit, quality: float) -> Estimate:
     point = _coordinates(fit)
     if point is None:
         return Estimate(None)
-    curve = CURVES[fit.form]
+    curve = curve_of(fit)
     least = min(0.0, min(fit.x, default=0.0))
 
     def invert(beta: np.ndarray, alpha: np.ndarray, theta: np.ndarray) -> np.ndarray:
@@ -126,13 +126,18 @@ def known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+def curve_of(fit: LawFit) -> Curve:
+    """Return the curve of a fit, its fixed numbers put in."""
+    return curve_named(fit.form, fit.fixed.get("r_max"))
+
+
 def _levels(fit: LawFit) -> tuple[float, float]:
-    return interval_levels(fit.n_effective, len(fit.params))
+    return interval_levels(fit.n_effective, curve_of(fit).n_params)
 
 
 def _coordinates(fit: LawFit) -> Projection | None:
     """The point estimate as (β, α, θ), from the named parameters; None where nothing was fitted."""
-    curve = CURVES[fit.form]
+    curve = curve_of(fit)
     x, y = np.array(fit.x, dtype=float), np.array(fit.y, dtype=float)
     anchor = curve.anchor(x) if x.size else 1.0
     values = [fit.params[name].value for name in curve.params]

@@ -5,8 +5,8 @@ global optimum is found whatever the data, and no starting values are needed. Al
 a draw is a row of weights (how often each checkpoint was drawn).
 
 Source: Golub and Pereyra (1973), "The differentiation of pseudo-inverses and nonlinear least squares problems whose
-variables separate". Departures: θ by exhaustive grid and compass search instead of Gauss-Newton from a start; only the
-point estimate is polished by a trust-region step.
+variables separate". Departures: θ by exhaustive grid and then parabolas (two dimensions: compass search) instead of Gauss-Newton from a start;
+only the point estimate is polished by a trust-region step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from scipy.optimize import least_squares
 from breadth.laws.curves import Curve
 
 _CELLS = 1 << 16  # draws × points held at once: half a megabyte, so that the inner loop stays in the cache
-_HALVINGS = 12  # of the grid's spacing (0.09 in log c): θ to 2e-5, far below any bootstrap spread
+_SPANS, _SHORTER = 3, 10.0  # of the grid's spacing (0.09 in log c): log θ to 1e-6, far below any bootstrap spread
+_HALVINGS = 12  # the same for two dimensions: to 2e-5
 _AT_BOUND = 0.01  # within this relative distance of a bound counts as having run to it
 
 
@@ -28,7 +29,7 @@ class Projection:
     """The least-squares optimum of each draw. B draws, k nonlinear parameters."""
 
     beta: np.ndarray  # (B,)
-    alpha: np.ndarray  # (B,), 0 for curves without intercept
+    alpha: np.ndarray  # (B,), the curve's level where it has no intercept
     theta: np.ndarray  # (B, k)
     sse: np.ndarray  # (B,) weighted sum of squared residuals
     at_low: np.ndarray  # (B,) bool, the last θ stands at its lower bound
@@ -106,6 +107,7 @@ def search(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign:
     5.0
     """
     sign = curve.sign if sign is None else sign
+    y = y - curve.level
     rows = max(1, _CELLS // x.size)
     parts = [_search_rows(curve, x, y, weight[i : i + rows], sign) for i in range(0, weight.shape[0], rows)]
     u = np.concatenate([part[0] for part in parts])  # (B, k) in search units: log θ on log axes
@@ -116,7 +118,7 @@ def search(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign:
     if axes:
         at_low = theta[:, -1] <= axes[-1].low * (1 + _AT_BOUND)
         at_high = theta[:, -1] >= axes[-1].high * (1 - _AT_BOUND)
-    return Projection(beta, alpha, theta, sse, at_low, at_high, curve.anchor(x))
+    return Projection(beta, alpha + curve.level, theta, sse, at_low, at_high, curve.anchor(x))
 
 
 def polish(curve: Curve, x: np.ndarray, y: np.ndarray, found: Projection, sign: int | None = None) -> Projection:
@@ -135,6 +137,7 @@ def polish(curve: Curve, x: np.ndarray, y: np.ndarray, found: Projection, sign: 
     if not axes or found.at_low[0] or found.at_high[0] or found.beta[0] == 0:
         return found
     low, high = _bounds(axes)
+    y = y - curve.level
     ones = np.ones_like(y)
 
     def residual(u: np.ndarray) -> np.ndarray:
@@ -152,6 +155,7 @@ def polish(curve: Curve, x: np.ndarray, y: np.ndarray, found: Projection, sign: 
     beta, alpha, sse = solve_linear(curve.shape(x, theta, found.anchor), y, ones, curve.intercept, sign)
     if not sse <= found.sse[0]:
         return found
+    alpha = alpha + curve.level
     return Projection(
         np.array([beta]), np.array([alpha]), theta[None], np.array([sse]), found.at_low, found.at_high, found.anchor
     )
@@ -172,6 +176,9 @@ def _search_rows(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray,
     grid = np.stack([mesh.ravel() for mesh in np.meshgrid(*lines, indexing="ij")], axis=-1)  # (G, k)
     phi = curve.shape(x, _theta(grid, axes), anchor)  # (G, n)
     u = grid[_grid_sse(phi, y, weight, curve.intercept, sign).argmin(1)]  # (B, k)
+    if len(axes) == 1:
+        u = _parabolas(curve, x, y, weight, sign, u, lines[0][1] - lines[0][0])
+        return u, *project(u)
     beta, alpha, sse = project(u)
     step = np.tile([line[1] - line[0] for line in lines], (u.shape[0], 1)) / 2
     smallest = step[:1] / 2**_HALVINGS
@@ -187,10 +194,34 @@ def _search_rows(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray,
                 u[won], beta[won], alpha[won], sse[won] = trial[won], t_beta[won], t_alpha[won], t_sse[won]
                 better |= won
         step[~better] /= 2
-        # in one dimension a success also halves: the optimum lies between this point and the one before it
-        if len(axes) == 1:
-            step[better] /= 2
     return u, beta, alpha, sse
+
+
+def _parabolas(
+    curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign: int, u: np.ndarray, spacing: float
+) -> np.ndarray:
+    """Return θ (B, 1), in search units, at the optimum next to a grid's best: vertices of parabolas on ever shorter spans."""
+    axes = curve.axes(x)
+    (low,), (high,) = _bounds(axes)
+    anchor = curve.anchor(x)
+
+    def sse(at: np.ndarray) -> np.ndarray:
+        return solve_linear(curve.shape(x, _theta(at, axes), anchor), y, weight, curve.intercept, sign)[2]
+
+    best, span = sse(u), spacing
+    for _ in range(_SPANS):
+        left, right = np.maximum(u - span, low), np.minimum(u + span, high)
+        at_left, at_right = sse(left), sse(right)
+        bend = at_left - 2 * best + at_right
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = np.where(bend > 0, span * (at_left - at_right) / (2 * bend), 0.0)
+        vertex = np.clip(u[:, 0] + np.clip(shift, -span, span), low, high)[:, None]
+        for trial, value in ((left, at_left), (right, at_right), (vertex, sse(vertex))):
+            won = value < best
+            u = np.where(won[:, None], trial, u)
+            best = np.where(won, value, best)
+        span /= _SHORTER
+    return u
 
 
 def _grid_sse(phi: np.ndarray, y: np.ndarray, weight: np.ndarray, intercept: bool, sign: int) -> np.ndarray:

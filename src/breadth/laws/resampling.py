@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _HIGHEST_RHO = 0.95  # an estimate above it from a few dozen points is not distinguishable from a trend
+_LEAST_SHARE = 1 / 3  # the correction for bias at most triples an estimate: beyond it the expansion says nothing
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def gather(quality: Sequence, diversity: Sequence, run: object = None, step: obj
 def lag_correlation(residual: np.ndarray, run: np.ndarray, n_params: int) -> float:
     """Return the lag-1 autocorrelation of residuals inside runs, clipped to [0, 0.95].
 
-    r₁ = Σ eₜ·eₜ₊₁ / Σ eₜ² over neighbours of one run, plus n_params / n: least squares with that many smooth terms
-    makes neighbouring residuals of white noise that much less alike (to first order).
+    ρ = (r₁ + p/n) / (1 − (p + 2)/n) with r₁ = Σ eₜ·eₜ₊₁ / Σ eₜ² over neighbours of one run (per neighbour and per point): to
+    first order E[r₁] = ρ − p/n − (p + 2)·ρ/n where p smooth terms were fitted. Below half its standard error, 1/(2√n), it
+    counts as 0.
 
     Parameters
     ----------
@@ -88,7 +90,8 @@ def lag_correlation(residual: np.ndarray, run: np.ndarray, n_params: int) -> flo
         0 for residuals that vanish or have no neighbours; negative estimates count as 0, so that the effective sample
         size never exceeds n.
 
-    Source: textbook AR(1) moment estimate. Departures: the first-order bias term above.
+    Source: Kendall (1954), the bias with p = 1. Departures: (1) p smooth terms in place of a mean. (2) The least value told
+    apart from 0; without it intervals for independent noise are too wide, since negative estimates count as 0 already.
 
     Examples
     --------
@@ -101,8 +104,9 @@ def lag_correlation(residual: np.ndarray, run: np.ndarray, n_params: int) -> flo
         return 0.0
     rho = float((residual[1:] * residual[:-1])[together].sum()) / total
     # the sum has fewer terms than the denominator: one less per run
-    rho = rho * residual.size / together.sum() + n_params / residual.size
-    return float(np.clip(rho, 0.0, _HIGHEST_RHO))
+    n = residual.size
+    rho = (rho * n / together.sum() + n_params / n) / max(_LEAST_SHARE, 1 - (n_params + 2) / n)
+    return 0.0 if rho < 0.5 / np.sqrt(n) else float(min(rho, _HIGHEST_RHO))
 
 
 def effective_size(n: int, rho: float) -> float:

@@ -35,6 +35,7 @@ class Evidence:
     lack_of_fit_p: float | None
     free_sign: bool  # no sign of the slope is part of the law
     rivals: Mapping[str, float] = field(default_factory=dict)
+    out_of_sample: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(evidence: Evidence) -> tuple[str, str]:
@@ -149,4 +150,9 @@ def _praise(e: Evidence) -> str:
         best = min(e.rivals, key=e.rivals.__getitem__)
         nearest = f"best: {best.replace('_', ' ')}, {e.rivals[best]:+.1f}"
         parts.append(f"no rival form better by ΔAICc > {LARGEST_RIVAL_GAIN:g} ({nearest})")
+    own = e.out_of_sample.get(e.curve.name)
+    others = {form: error for form, error in e.out_of_sample.items() if form != e.curve.name}
+    if own is not None and others:
+        best = min(others, key=others.__getitem__)
+        parts.append(f"error on left-out blocks {own:.2g} ({best.replace('_', ' ')}: {others[best]:.2g})")
     return "; ".join(parts)

@@ -1,0 +1,162 @@
+"""Tables of laws and comparisons. Numbers that are not known are dashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from breadth.commands.output import verdict, with_interval
+from breadth.records import Estimate, FrontierTest, Lift
+
+
+def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return fits, one line each."""
+    how = rows[0]["fit"].interval if rows else "bootstrap"
+    table = Table(title=f"Laws, 95 % intervals ({how})", title_justify="left")
+    for name in ("objective", "seed", "law", "parameters", "R²", "RMSE in R, in D or H", "verdict", "reason"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        f = row["fit"]
+        table.add_row(
+            row["objective"],
+            "all" if row["seed"] is None else str(row["seed"]),
+            row["law"],
+            _parameters(f.params),
+            "–" if f.r2 is None else f"{f.r2:.3f}",
+            ", ".join("–" if v is None else f"{v:.3g}" for v in (f.rmse, f.rmse_x)),
+            verdict(f.verdict),
+            f.reason,
+        )
+    return table
+
+
+def pooled_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return whether one curve serves, one line each."""
+    over = rows[0]["pooled_over"] if rows else "groups"
+    table = Table(title=f"Does one curve serve all {over}?", title_justify="left")
+    for name in (
+        "objective",
+        "law",
+        "one curve",
+        "mean over groups, partly pooled",
+        "between groups",
+        "verdict",
+        "reason",
+    ):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        p = row["pooled"]
+        table.add_row(
+            row["objective"] or "all",
+            row["law"],
+            _parameters(p.together.params),
+            _parameters({k: v.mean for k, v in p.params.items()}),
+            "\n".join(
+                f"{k}: "
+                + ("–" if v.spread is None else f"× {2.718281828**v.spread:.3g}" if v.logged else f"± {v.spread:.2g}")
+                for k, v in p.params.items()
+            ),
+            verdict(p.verdict),
+            p.reason,
+        )
+    return table
+
+
+def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the endpoint claims, one line each."""
+    table = Table(title="R where diversity or entropy is gone, all seeds", title_justify="left")
+    for name in ("objective", "law", "R_max", "claimed", "verdict", "reason"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        e = row["endpoint"]
+        value = with_interval(e.r_max.value, e.r_max.low, e.r_max.high)
+        table.add_row(row["objective"], row["law"], value, f"{e.claimed:g}", verdict(e.verdict), e.reason)
+    return table
+
+
+def both_axes_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return fits with errors in both axes beside least squares, one line each."""
+    table = Table(
+        title="R over D, all seeds: errors in R alone, and in both axes; 95 % intervals", title_justify="left"
+    )
+    for name in ("objective", "errors in R", "errors in both", "scatter (1 = as the errors say)", "n"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        b = row["both_axes"]
+        table.add_row(
+            row["objective"],
+            _parameters(b.plain.params),
+            _parameters(b.params) + ("" if b.converged else "\nnot converged"),
+            "–" if b.scatter is None else f"{b.scatter:.2f}",
+            str(b.n) + (f" ({b.n_dropped} without an error or a value)" if b.n_dropped else ""),
+        )
+    return table
+
+
+def lifts_table(lifts: Sequence[Lift]) -> Table:
+    """Return comparisons, one line each."""
+    table = Table(title="Diversity against the baseline, 95 % intervals paired over seeds", title_justify="left")
+    for name in ("method", "baseline", "at", "ΔD", "seeds", "verdict", "p (Holm)", "after Holm", "in words"):
+        table.add_column(name, overflow="fold")
+    for lift in lifts:
+        table.add_row(
+            lift.a,
+            lift.b,
+            lift.at,
+            with_interval(lift.value, lift.low, lift.high),
+            str(lift.n_seeds),
+            verdict(lift.verdict),
+            _p(lift),
+            verdict(lift.verdict_holm or "–"),
+            lift.sentence,
+        )
+    return table
+
+
+def frontiers_table(tests: Sequence[FrontierTest]) -> Table:
+    """Return the tests of whole frontiers, one line each."""
+    table = Table(
+        title="Attainment frontier against the baseline's, at equal rollouts, paired over seeds", title_justify="left"
+    )
+    for name in (
+        "method",
+        "baseline",
+        "area ΔD",
+        "verdict",
+        "p (Holm)",
+        "after Holm",
+        "hypervolume",
+        "seeds for δ",
+        "in words",
+    ):
+        table.add_column(name, overflow="fold")
+    for test in tests:
+        area, volume = test.area, test.hypervolume
+        if area is None or volume is None:
+            table.add_row(test.a, test.b, "–", verdict("cannot tell"), "–", "–", "–", "–", test.sentence)
+            continue
+        needed = "–" if area.seeds_for_margin is None else f"{area.seeds_for_margin} for {area.margin:g}"
+        table.add_row(
+            test.a,
+            test.b,
+            with_interval(area.value, area.low, area.high),
+            verdict(area.verdict),
+            _p(area),
+            verdict(area.verdict_holm or "–"),
+            f"{with_interval(volume.value, volume.low, volume.high)} {volume.verdict}",
+            needed,
+            test.sentence,
+        )
+    return table
+
+
+def _p(lift: Lift) -> str:
+    if lift.p is None:
+        return "–"
+    return f"{lift.p:.2g}" + ("" if lift.p_holm is None else f" ({lift.p_holm:.2g})")
+
+
+def _parameters(params: Mapping[str, Estimate]) -> str:
+    return "\n".join(f"{name} {with_interval(e.value, e.low, e.high)}" for name, e in params.items())
