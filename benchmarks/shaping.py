@@ -1,32 +1,44 @@
 """How long shaping and loss take beyond the log-prob forward: 1,024 rollouts of 512 tokens, one core.
 
-    OMP_NUM_THREADS=1 python benchmarks/shaping.py [--rollouts 1024] [--tokens 512] [--group 8] [--repeats 20]
+    OMP_NUM_THREADS=1 python benchmarks/shaping.py [--rollouts 1024] [--tokens 512] [--group 8] [--repeats 20] [--out FILE]
 
-Prints milliseconds (median of the repeats) per objective: ``shape`` (A1 to A3), ``loss`` (matrix, statistics, scalar),
-and ``backward`` (to the log-probabilities).
+Prints milliseconds per objective, the median and the minimum of the repeats: ``shape`` (A1 to A3), and ``total`` (shape, the
+loss with its statistics, and its gradient to the log-probabilities); beside the clock on the wall the processor's time, which
+other work on the machine touches less. ``--out`` keeps every single time as JSON, with the machine's
+facts; ``benchmarks/results/shaping.json`` was written so.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from breadth import catalogue, objective
+from breadth.ledger.events import machine_facts
+
+FAMILIES = ("policy", "actor_critic", "group")  # pairs, selection and supervised losses have no rollouts to shape
 
 
-def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Return the median time of a call in milliseconds, after one call to warm up."""
+def times_ms(call: Callable[[], object], repeats: int) -> dict[str, list[float]]:
+    """Return the times of a call in milliseconds, by the wall and by the processor, after two calls to warm up."""
     call()
-    seconds = []
+    call()
+    clocks = {"wall": time.perf_counter, "processor": time.process_time}
+    found: dict[str, list[float]] = {name: [] for name in clocks}
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = [clock() for clock in clocks.values()]
         call()
-        seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds)
+        end = [clock() for clock in clocks.values()]
+        for name, a, b in zip(clocks, start, end, strict=True):
+            found[name].append(round(1000 * (b - a), 3))
+    return found
 
 
 def main() -> None:
@@ -34,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("rollouts", 1024), ("tokens", 512), ("group", 8), ("repeats", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--out", type=Path, help="JSON file for all times")
     args = parser.parse_args()
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -58,25 +71,54 @@ def main() -> None:
         "logp_ref": logp_old,
         "entropy": torch.rand(n, t, generator=generator),
         "log_z": torch.randn(n, generator=generator),
+        "value": torch.randn(n, t, generator=generator),
         "seed": 0,
         "mask": mask,
     }
     logp = (logp_old + 0.1 * torch.randn(n, t, generator=generator)).requires_grad_(True)
-    print(f"{n} rollouts x {t} tokens, groups of {args.group}, 1 thread, median of {args.repeats}, milliseconds")
-    print(f"{'objective':<20}{'shape':>8}{'loss':>8}{'backward':>10}{'total':>8}")
+    streams["value_old"] = streams["value"]
+    print(f"{n} rollouts x {t} tokens, groups of {args.group}, 1 thread, {args.repeats} repeats, milliseconds")
+    head = [f"{name:>9} {'min':>7}" for name in ("shape", "total", "cpu")]
+    print(f"{'objective':<20}{''.join(head)}")
+    rows = {}
     for name in catalogue.entries("objective"):
-        if catalogue.lookup("objective", name).family not in ("policy", "group"):
-            continue  # pairs, selection and supervised losses have no rollouts to shape
-        method = objective(name)
-        given = {} if method.family == "group" else {"advantage": method.advantage(**streams)}
+        if catalogue.lookup("objective", name).family not in FAMILIES:
+            continue
+        rows[name] = measure(objective(name), logp, logp_old, streams, args.repeats)
+        one = rows[name]
+        shown = (one["shape"]["wall"], one["total"]["wall"], one["total"]["processor"])
+        cells = [f"{statistics.median(times):>9.2f} {min(times):>7.2f}" for times in shown]
+        print(f"{name:<20}{''.join(cells)}", flush=True)
+    if args.out is not None:
+        facts = {**machine_facts(), "threads": 1, "load_average": list(os.getloadavg())}
+        sizes = {"rollouts": n, "tokens": t, "group": args.group, "repeats": args.repeats}
+        found = {
+            name: {what: {clock: summary(times) for clock, times in timed.items()} for what, timed in one.items()}
+            for name, one in rows.items()
+        }
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(
+            json.dumps({"unit": "ms", "sizes": sizes, "machine": facts, "objectives": found}, indent=1) + "\n"
+        )
 
-        def forward(method=method, given=given):
-            return method.loss(logp=logp, logp_old=logp_old, **streams, **given)  # streams hold the mask
 
-        shape = median_ms(lambda method=method: method.shape(**streams), args.repeats)
-        loss = median_ms(forward, args.repeats)
-        both = median_ms(lambda forward=forward: torch.autograd.grad(forward().value, logp), args.repeats)
-        print(f"{name:<20}{shape:>8.2f}{loss:>8.2f}{both - loss:>10.2f}{shape + both:>8.2f}")
+def measure(method, logp, logp_old, streams, repeats: int) -> dict[str, dict[str, list[float]]]:
+    """Return the times of shaping, and of shaping, loss and gradient together."""
+    given = {} if method.family == "group" else {"advantage": method.advantage(**streams)}
+    more = {"value_target": method.targets(**streams)} if method.family == "actor_critic" else {}
+
+    def total():
+        method.shape(**streams)
+        loss = method.loss(logp=logp, logp_old=logp_old, **streams, **given, **more)  # streams hold the mask
+        return torch.autograd.grad(loss.value, logp)
+
+    calls = {"shape": lambda: method.shape(**streams), "total": total}
+    return {name: times_ms(call, repeats) for name, call in calls.items()}
+
+
+def summary(times: list[float]) -> dict[str, float | list[float]]:
+    """Return median, minimum and all times."""
+    return {"median": round(statistics.median(times), 3), "min": min(times), "times": times}
 
 
 if __name__ == "__main__":

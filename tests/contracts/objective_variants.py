@@ -40,6 +40,7 @@ VARIANTS = {
     "unlikeliness-per-token": ("unlikeliness", {"level": "per_token", "beta": 0.0, "weight": 0.5}),
     "vpo-corners": ("vpo", {"alpha": 0.05, "n_weights": 16, "seed": 3}),
     "curiosity-free": ("curiosity", {"beta": 0.0, "eta": 0.5}),
+    "rnd-last": ("rnd", {"pool": "last", "eta": 0.7}),
     "ucpo-sequence": ("ucpo", {"tau": 1.0, "level": "sequence"}),
     "ucb-mean": ("ucb", {"variant": "mean", "weight": 0.5}),
     "ucb-plain": ("ucb", {"variant": "plain"}),

@@ -147,9 +147,18 @@ def token_blind(method, streams):
 SFT_CHECKS = {"order_blind": sft_order_blind, "shift_blind": sft_shift_blind, "token_blind": token_blind}
 
 
-@pytest.mark.parametrize("settings", [{}, {"weight": "sigmoid", "slope": 0.5}], ids=["uniform", "sigmoid"])
-def test_gem_keeps_what_it_declares(settings):
-    method, streams = objective("gem", **settings), sft_batch()
+SFT = {
+    "gem": ("gem", {}),
+    "gem-sigmoid": ("gem", {"weight": "sigmoid", "slope": 0.5}),
+    "sft": ("sft", {}),
+    "sft-smooth": ("sft", {"label_smoothing": 0.1}),
+}
+
+
+@pytest.mark.parametrize("variant", SFT)
+def test_supervised_losses_keep_what_they_declare(variant):
+    name, settings = SFT[variant]
+    method, streams = objective(name, **settings), sft_batch()
     for name in method.invariants:
         assert float(SFT_CHECKS[name](method, streams)) < 1e-12
     logits = streams["logits"].clone()

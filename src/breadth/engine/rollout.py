@@ -6,6 +6,7 @@ the batch or on when finished rows are dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,24 +23,26 @@ COMPACT_SHARE = 0.1  # rows are dropped when at least this share of the batch ha
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. ``top_k`` 0 and ``top_p`` 1 mean no truncation; temperature must be above 0."""
+    """How tokens are drawn. ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0 mean no truncation; temperature must be above 0."""
 
     max_tokens: int
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     end_token: bool = True  # False: completions have exactly max_tokens tokens and the end token is never drawn
+    min_p: float = 0.0
 
     @property
     def plain(self) -> bool:
-        return self.temperature == 1.0 and self.top_k == 0 and self.top_p == 1.0
+        return self.temperature == 1.0 and self.top_k == 0 and self.top_p == 1.0 and self.min_p == 0.0
 
 
-def truncate(logits: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """Return logits of the distribution that is sampled: divided by the temperature, cut to the top k, then to the nucleus.
+def truncate(logits: Tensor, *, temperature: float, top_k: int, top_p: float, min_p: float = 0.0) -> Tensor:
+    """Return logits of the distribution that is sampled: divided by the temperature, cut to the top k, then to the nucleus, then by min-p.
 
     Cut entries are −inf. The nucleus keeps the smallest set of likeliest tokens whose mass reaches ``top_p`` (at least one).
-    Ties at the k-th place are all kept.
+    Min-p keeps tokens at least ``min_p`` times as probable as the likeliest one (Nguyen et al., arXiv 2407.01082), at the
+    probabilities after the temperature. Ties at the k-th place are all kept.
 
     Parameters
     ----------
@@ -54,6 +57,8 @@ def truncate(logits: Tensor, *, temperature: float, top_k: int, top_p: float) ->
         before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # mass strictly before each token
         cut = (before >= top_p).scatter(-1, index, before >= top_p)  # back in vocabulary order
         logits = logits.masked_fill(cut, -torch.inf)
+    if min_p > 0.0:  # p < min_p·max p, in logits
+        logits = logits.masked_fill(logits < logits.amax(-1, keepdim=True) + math.log(min_p), -torch.inf)
     return logits
 
 
@@ -164,7 +169,7 @@ def sample(
             policy
             if sampling.plain
             else truncate(
-                logits, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p
+                logits, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p, min_p=sampling.min_p
             ).log_softmax(-1)
         )
         chosen = draw(behaviour, uniform[rows, t])  # (live,)

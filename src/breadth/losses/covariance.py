@@ -11,7 +11,7 @@ from torch import Tensor
 
 from breadth.losses.entropies import check_share
 from breadth.losses.tokens import Stats, check_clip, ratio_stats, token_advantage, token_ratio
-from breadth.tensors.masked import fill_padding
+from breadth.tensors.masked import check_mask, fill_padding
 
 
 @torch.no_grad()
@@ -40,10 +40,12 @@ def token_covariance(logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
             [1.]])
     """
     logp = fill_padding(logp, mask)
-    weight = token_advantage(advantage, logp, mask).expand_as(logp) * mask  # (N, T)
-    n = mask.sum().clamp(min=1)
-    product = (weight - weight.sum() / n) * (logp - logp.sum() / n)
-    return product.masked_fill(~mask, -torch.inf)
+    weight = token_advantage(advantage, logp, mask)  # (N, T), or (N, 1) to be broadcast
+    length = mask.sum(-1, keepdim=True)  # (N, 1)
+    n = length.sum().clamp(min=1)
+    mean = (weight * length).sum() / n if advantage.ndim == 1 else weight.sum() / n
+    product = (logp - logp.sum() / n).mul_(weight - mean)
+    return product.masked_fill_(~mask, -torch.inf)
 
 
 @torch.no_grad()
@@ -93,10 +95,15 @@ def choose_clip_cov(
     check_clip(clip_low, clip_high)
     if not cov_low < cov_high:
         raise ValueError(f"expected cov_low < cov_high, got {cov_low} and {cov_high}")
-    _, ratio, weight = token_ratio(logp, logp_old, advantage, mask)
-    bound = weight * ratio.clamp(1 - clip_low, 1 + clip_high) < weight * ratio
     covariance = token_covariance(logp, advantage, mask)
-    able = (mask & ~bound & (covariance > cov_low) & (covariance < cov_high)).flatten().nonzero().flatten()  # (C,)
+    check_mask(mask, logp_old, "logp_old")
+    able = ((covariance > cov_low) & (covariance < cov_high)).flatten().nonzero().flatten()  # (C,) few: the rest is left alone
+    one = torch.ones_like(able, dtype=torch.bool)
+    rows = able // mask.shape[1]
+    drawn_from = [x.reshape(-1)[able] for x in (logp, logp_old)]
+    weight = advantage.reshape(-1)[able if advantage.ndim == 2 else rows]
+    _, ratio, weight = token_ratio(*drawn_from, weight, one)  # (C,) each
+    able = able[weight * ratio.clamp(1 - clip_low, 1 + clip_high) >= weight * ratio]
     n = min(max(1, int(share * int(mask.sum()))), len(able))
     drawn = torch.randperm(len(able), generator=torch.Generator().manual_seed(seed))[:n].to(able.device)
     keep = torch.ones(mask.numel(), dtype=torch.bool, device=mask.device)

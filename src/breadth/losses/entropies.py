@@ -55,7 +55,10 @@ def entropy_quantile(
     if len(values) == 0:
         return {"entropy_threshold": wide(entropy).new_full(entropy.shape[:1], torch.inf)}
     place = (len(values) - 1) * (1 - share)
-    low, high = (values.kthvalue(step(place) + 1).values for step in (math.floor, math.ceil))
+    low = values.kthvalue(math.floor(place) + 1).values
+    # the next in order is the least value above, unless ties with ``low`` reach that far: cheaper than a second selection
+    tied = int((values <= low).sum()) > math.ceil(place)
+    high = low if tied else torch.where(values > low, values, torch.inf).min()
     threshold = torch.lerp(low, high, place - math.floor(place))  # ()
     return {"entropy_threshold": threshold.expand(entropy.shape[0]).clone()}  # (N,)
 

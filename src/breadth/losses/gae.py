@@ -86,16 +86,26 @@ def gae(
             raise ValueError(f"{name}: expected a number in [0, 1], got {number}")
     check_mask(mask, value, "value")
     reward, value = fill_padding(reward, mask), fill_padding(value, mask)
-    ahead, following = torch.zeros_like(value[:, 0]), torch.zeros_like(value[:, 0])  # (N,)
-    columns = []
-    for t in reversed(range(value.shape[1])):
-        here = mask[:, t]
-        error = reward[:, t] + discount * following - value[:, t]
-        ahead = torch.where(here, error + discount * trace * ahead, ahead)
-        following = torch.where(here, value[:, t], following)
-        columns.append(ahead)
-    advantage = torch.stack(columns[::-1], dim=1).masked_fill(~mask, 0.0) if columns else value  # (N, T)
+    error = (reward + discount * _next_kept(value, mask) - value).masked_fill_(~mask, 0.0)  # (N, T)
+    decay = torch.where(mask, value.new_tensor(discount * trace), 1.0)  # (N, T), a hole hands on what is ahead of it
+    error, decay = error.T.contiguous(), decay.T.contiguous()  # (T, N): a step of the recursion reads one row of each
+    ahead = error.new_zeros(error.shape[1])  # (N,)
+    for b, a in zip(reversed(error.unbind(0)), reversed(decay.unbind(0)), strict=True):
+        ahead = torch.addcmul(b, a, ahead, out=b)
+    advantage = error.T.contiguous().masked_fill_(~mask, 0.0)  # (N, T)
     return advantage, advantage + value
+
+
+def _next_kept(value: Tensor, mask: Tensor) -> Tensor:
+    """Return the value of the next kept token after each position, (N, T), 0 where there is none; ``value`` is 0 in the padding."""
+    after = torch.zeros_like(value)
+    after[:, :-1] = value[:, 1:]
+    if not bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # no holes: the next token, or padding
+        return after
+    n, t = mask.shape
+    place = torch.where(mask, torch.arange(t, device=mask.device), t)  # (N, T), t = nowhere
+    place = torch.cat([place[:, 1:], place.new_full((n, 1), t)], dim=1).flip(1).cummin(1).values.flip(1)
+    return torch.cat([value, value.new_zeros(n, 1)], dim=1).gather(1, place)
 
 
 def value_loss(

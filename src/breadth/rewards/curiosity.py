@@ -16,7 +16,7 @@ def curiosity_bonus(
     Parameters
     ----------
     prediction_error : (N, T)
-        ½‖φ(h_{t+1}) − f(φ(h_t), e_t)‖², of whatever features and forward model the caller trains. Padding may be NaN.
+        ½‖φ(h_{t+1}) − f(φ(h_t), e_t)‖, of whatever features and forward model the caller trains. Padding may be NaN.
     mask : (N, T) bool
         True = a completion token.
     in_top_k : (N, T) bool, optional
@@ -38,9 +38,8 @@ def curiosity_bonus(
     ValueError
         Shapes that differ, errors of kept tokens that are not finite.
 
-    Source: Sun et al. 2025 (CD-RLHF), arXiv 2501.11463. Departures: (1) the intrinsic curiosity module (features and
-    forward model) is not built here, its errors come in; (2) padding takes no part in the whitening, there it does;
-    (3) the published code calls the negation of this flag ``in_top_k``.
+    Source: Sun et al. 2025 (CD-RLHF), arXiv 2501.11463. Departures: (1) padding takes no part in the whitening,
+    there it does; (2) the published code calls the negation of this flag ``in_top_k``.
 
     Examples
     --------
@@ -48,17 +47,19 @@ def curiosity_bonus(
     tensor([[-1.,  1.,  0.]])
     """
     check_mask(mask, prediction_error, "prediction_error")
-    error = wide(prediction_error.detach()).masked_fill(~mask, 0.0)
-    kept = mask if scored is None else mask & scored[:, None]
-    bad = int((kept & ~torch.isfinite(error)).sum())
-    if bad:
-        raise ValueError(f"prediction_error: {bad} values of kept tokens are not finite")
-    if not bool(kept.any()):
+    kept = mask if scored is None else mask & scored[:, None]  # (N, T)
+    error = wide(prediction_error.detach()).masked_fill(~kept, 0.0)
+    if not bool(torch.isfinite(error.sum())):  # one number tells; the count only matters where it is not 0
+        bad = int((~torch.isfinite(error)).sum())
+        if bad:
+            raise ValueError(f"prediction_error: {bad} values of kept tokens are not finite")
+    n = kept.sum()
+    if not bool(n):
         return torch.zeros_like(error)
-    centred = error - error[kept].mean()
-    deviation = centred[kept].square().mean().sqrt()
+    centred = (error - error.sum() / n).masked_fill(~kept, 0.0)
+    deviation = (centred.square().sum() / n).sqrt()
     bonus = centred / torch.where(deviation > 0, deviation, 1.0)
-    return bonus.masked_fill(~kept if in_top_k is None else ~kept | in_top_k, 0.0)
+    return bonus if in_top_k is None else bonus.masked_fill(in_top_k, 0.0)
 
 
 def shape_by_curiosity(

@@ -156,7 +156,7 @@ class DiversityFilter:
                 raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
         self.minscore, self.bucket_by, self.within_batch = minscore, bucket_by, within_batch
         self.needs = ("prompt_id", "key", *(("bucket_key",) if bucket_by == "bucket_key" else ()))
-        self.takes = ("reward", "scored")
+        self.takes = ("reward", "scored", "replayed")
         self._keys: Counts = {}
         self._buckets: Counts = {}
 
@@ -180,16 +180,24 @@ class DiversityFilter:
                 add(self._buckets, prompt, str(family))
 
     def recall(
-        self, *, prompt_id: Tensor, key: Any, reward: Tensor, scored: Tensor, bucket_key: Any = None
+        self,
+        *,
+        prompt_id: Tensor,
+        key: Any,
+        reward: Tensor,
+        scored: Tensor,
+        bucket_key: Any = None,
+        replayed: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Return ``count`` and ``bucket_count``, (N,) int64, see :func:`shape_by_filter`."""
+        """Return ``count`` and ``bucket_count``, (N,) int64, see :func:`shape_by_filter`; both 0 where ``replayed``."""
         families = labels(key if bucket_key is None else bucket_key)
         mask = (scored & (reward >= self.minscore)).tolist()
+        again = [False] * len(mask) if replayed is None else replayed.tolist()
         fresh: tuple[Counts, Counts] = ({}, {})  # what the batch itself has stored so far
         count, bucket_count = [], []
-        for (prompt, answer), family, good in zip(labelled(prompt_id, key), families, mask, strict=True):
-            if answer is None:
-                count.append(NO_KEY)
+        for (prompt, answer), family, good, old in zip(labelled(prompt_id, key), families, mask, again, strict=True):
+            if answer is None or old:
+                count.append(NO_KEY if answer is None else 0)
                 bucket_count.append(0)
                 continue
             count.append(read(self._keys, prompt, answer) + read(fresh[0], prompt, answer))
@@ -204,9 +212,19 @@ class DiversityFilter:
             "bucket_count": torch.tensor(bucket_count, device=device),
         }
 
-    def note(self, *, prompt_id: Tensor, key: Any, reward: Tensor, scored: Tensor, bucket_key: Any = None) -> None:
-        """Store the rollouts of a batch that qualify."""
-        self.update(prompt_id, key, scored & (reward >= self.minscore), bucket_keys=bucket_key)
+    def note(
+        self,
+        *,
+        prompt_id: Tensor,
+        key: Any,
+        reward: Tensor,
+        scored: Tensor,
+        bucket_key: Any = None,
+        replayed: Tensor | None = None,
+    ) -> None:
+        """Store the rollouts of a batch that qualify and are not replayed."""
+        fresh = scored if replayed is None else scored & ~replayed
+        self.update(prompt_id, key, fresh & (reward >= self.minscore), bucket_keys=bucket_key)
 
     def state_dict(self) -> dict[str, Any]:
         """Return ``{"keys": {prompt: {key: n}}, "buckets": {prompt: {bucket: n}}}``, labels as sorted strings."""

@@ -55,7 +55,14 @@ class ReplayMemory:
         return torch.tensor([entry.get("reward", torch.nan) for entry in found], dtype=torch.float32)
 
     def update(
-        self, prompt_ids: Any, keys: Any, mask: Tensor, *, reward: Tensor, text: Sequence[str] | None = None
+        self,
+        prompt_ids: Any,
+        keys: Any,
+        mask: Tensor,
+        *,
+        reward: Tensor,
+        text: Sequence[str] | None = None,
+        tokens: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """Store the rollouts under ``mask`` (N,) bool that have a key and a reward, then keep the best of each prompt.
 
@@ -68,6 +75,8 @@ class ReplayMemory:
             NaN = unscored, not stored.
         text : N strings, optional
             What to train on again; the key if absent.
+        tokens : N lists of int, optional
+            The same as token numbers; then they stand in the entry in place of the text.
 
         Raises
         ------
@@ -75,7 +84,7 @@ class ReplayMemory:
             Arguments of different length.
         """
         pairs = labelled(prompt_ids, keys)
-        for name, given in (("reward", reward), ("text", text)):
+        for name, given in (("reward", reward), ("text", text), ("tokens", tokens)):
             if given is not None and len(given) != len(pairs):
                 raise ValueError(f"{name}: expected {len(pairs)} entries, one per key, got {len(given)}")
         values = reward.tolist()
@@ -84,12 +93,13 @@ class ReplayMemory:
                 continue
             known = self._stored.setdefault(prompt, {})
             if key not in known or values[i] > known[key]["reward"]:
-                known[key] = {"reward": values[i], "text": key if text is None else text[i]}
+                written = {"text": key if text is None else text[i]} if tokens is None else {"tokens": list(tokens[i])}
+                known[key] = {"reward": values[i], **written}
         for prompt in {prompt for prompt, _ in pairs} & set(self._stored):
             self._stored[prompt] = self._best(self._stored[prompt])
 
     def sample(self, prompt_id: Any, n: int, *, seed: int, weighting: str = "uniform") -> list[dict[str, Any]]:
-        """Return up to n distinct entries of a prompt, best first: dicts with ``key``, ``reward`` and ``text``.
+        """Return up to n distinct entries of a prompt, best first: dicts with ``key``, ``reward`` and ``text`` or ``tokens``.
 
         Parameters
         ----------
