@@ -107,9 +107,20 @@ _OBJECTIVES = (
         ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum"),
     ),
     _objective(
+        "rnd", "Random network distillation", "bonus for rollouts whose states a predictor has not yet learned",
+        "Burda et al. 2018, arXiv 1810.12894, sections 2.2 to 2.4", (*_RG, "prediction_error", "mask"),
+        tuple(name for name in _ALL if name != "all_equal_zero"),
+    ),
+    _objective(
         "reinvent_filter", "REINVENT with a diversity filter", "an answer that was rewarded often enough is rewarded no more",
         "REINVENT 4, Loeffler et al. 2024, J. Cheminform. 16:20, code: memories",
         (*_RG, "seq_logp", "seq_logp_ref", "prompt_id", "key"), (),
+    ),
+    _objective(
+        "niching", "Niching", "the likelihood target with rewards shared in a niche, and replay spread over buckets",
+        "ours; fitness sharing of Goldberg and Richardson 1987 in the target of Olivecrona et al. 2017",
+        (*_RG, "distance", "seq_logp", "seq_logp_ref", "prompt_id", "key", "tokens", "mask", "bucket_key"),
+        ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum", "group_local"),
     ),
     _objective(
         "pass_at_k", "Pass@k training", "advantage of a set of k rollouts of which one must be right",
@@ -156,7 +167,15 @@ _TASKS = (
     Entry("task", "line", "Line construction", "breadth.tasks.graphs:LineTask",
           "write one simple directed path", "Nagarajan et al. 2025, arXiv 2504.15266"),
     Entry("task", "molecules", "Molecules", "breadth.tasks.molecules:MoleculesTask",
-          "write SMILES; quality is drug-likeness (QED) or an oracle of yours", "Bickerton et al. 2012 (QED)"),
+          "write SMILES; quality is drug-likeness (QED), predicted activity, or an oracle of yours", "Bickerton et al. 2012 (QED)"),
+    Entry("task", "countdown", "Countdown", "breadth.tasks.countdown:CountdownTask",
+          "make a target from given numbers; all solutions of a puzzle can be listed", "Gandhi et al. 2024, arXiv 2404.03683"),
+    Entry("task", "game24", "Game of 24", "breadth.tasks.countdown:game24",
+          "make 24 from four numbers", "Yao et al. 2023, arXiv 2305.10601"),
+    Entry("task", "math", "Mathematics", "breadth.tasks.mathematics:MathTask",
+          "answer questions of a file or hub data set; the final answer is checked", "Cobbe et al. 2021, arXiv 2110.14168 (GSM8K)"),
+    Entry("task", "prompts", "Open prompts", "breadth.tasks.open_prompts:PromptsTask",
+          "answer chat prompts; a reward model or judge scores, a learned partition tells answers apart", "Li et al. 2025, arXiv 2509.02534"),
 )  # fmt: skip
 
 _MEASURE = "breadth.metrics.measure"
@@ -168,6 +187,11 @@ def _metric(name: str, summary: str) -> Entry:
 
 def _text_metric(name: str, module: str, summary: str, source: str) -> Entry:
     return Entry("metric", name, name.replace("_", " "), f"breadth.metrics.{module}:{name}", summary, source)
+
+
+def _molecule_metric(name: str, summary: str, source: str) -> Entry:
+    target = "breadth.tasks.molecule_measures:molecule_measurements"
+    return Entry("metric", name, name.replace("_", " "), target, f"molecules: {summary}", source)
 
 
 _METRICS = (
@@ -186,6 +210,10 @@ _METRICS = (
     _metric("sequence_entropy", "−E[Σ log π(x_t)], nats per sequence"),
     _metric("kl_prior", "E[Σ log π − log π_prior], nats per sequence"),
     _metric("length", "mean completion tokens"),
+    _molecule_metric("circles", "molecules that are pairwise further apart than 0.75", "Xie et al. 2023, arXiv 2112.12542"),
+    _molecule_metric("hits", "distinct molecules with quality of correct_at or more", ""),
+    _molecule_metric("diverse_hits", "hits that are pairwise further apart than 0.7", "Renz et al. 2024, J. Chem. Inf. Model. 64, 5756"),
+    _molecule_metric("scaffolds", "distinct Murcko scaffolds", "Bemis and Murcko 1996, J. Med. Chem. 39, 2887"),
     _text_metric("distinct_n", "lexical", "distinct n-grams over n-grams", "Li et al. 2016, arXiv 1510.03055"),
     _text_metric("ead", "lexical", "distinct-n over what uniform draws would show", "Liu et al. 2022, arXiv 2202.13587"),
     _text_metric("compression_ratio", "lexical", "bytes over gzip bytes; lower is wider", "Shaib et al. 2024, arXiv 2403.00553"),
@@ -206,6 +234,8 @@ _METRICS = (
     _text_metric("pass_at_k", "success", "chance of a correct answer among k", "Chen et al. 2021, arXiv 2107.03374, eq. 1"),
     _text_metric("coverage", "success", "mean pass@k over problems", "Brown et al. 2024, arXiv 2407.21787"),
     _text_metric("distinct_correct_at_k", "success", "different correct answers among k", ""),
+    Entry("metric", "solution_coverage", "solution coverage", "breadth.tasks.verifiable:success_rows",
+          "share of all solutions of a prompt that its answers found (countdown, game24)"),
     _text_metric("diversity_above_bar", "above_bar", "mean distance among outputs above a quality bar", "Shypula et al. 2025, arXiv 2504.12522"),
     _text_metric("effective_diversity", "above_bar", "mean distance weighted by validity", "after Shypula et al. 2025, arXiv 2504.12522"),
 )
@@ -224,6 +254,9 @@ _LAWS = (
     _law("power_origin", "y = b1·x^b2", "a power through the origin", "NIST StRD DanWood"),
     _law("saturating", "y = b1·(1 − exp(−b2·x))", "rises to a plateau", "NIST StRD Misra1a, BoxBOD"),
     _law("logistic", "y = b1/(1 + exp(b2 − b3·x))", "rises between two plateaus", "NIST StRD Rat42"),
+    _law("falling_logistic", "R = b1/(1 + exp(b3·D − b2))", "falls between two plateaus: a rival", ""),
+    _law("theory", "R = R_max − (λ/c)·(exp(c·D) − 1)", "the exponential with R_max fixed; c = 1 − η",
+         "quality-diversity law paper"),
 )  # fmt: skip
 
 
@@ -244,6 +277,7 @@ _PARTITIONS = (
     _partition("cross_encoder", "Cross-encoder", "a sequence-classification model reads both answers, in both orders",
                "Zhang et al. 2025, arXiv 2504.05228"),
     _partition("endpoint", "Judge behind an endpoint", "a chat model says SAME or DIFFERENT, the prompt shown"),
+    _partition("remote", "Served partition", "what `breadth partition serve` runs in a process of its own"),
 )  # fmt: skip
 
 BUILT_IN = (*_OBJECTIVES, *_MORE_OBJECTIVES, *_TASKS, *_METRICS, *_LAWS, *_PARTITIONS)

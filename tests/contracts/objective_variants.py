@@ -29,6 +29,7 @@ VARIANTS = {
     "qempo_kl-fixed": ("qempo_kl", {"inv_lambda1": 0.1, "ratio": 0.3}),
     # this batch is too small for the published k and bucket
     "pass_at_k": ("pass_at_k", {"k": 2}),
+    "niching": ("niching", {"replay_size": 0, "radius": 0.3, "strength": 0.2, "sigma": 5.0}),  # replay has tests of its own
     "reinvent_filter": ("reinvent_filter", {"penalty": "sigmoid", "bucket": 15}),
     "reinvent_filter-linear": ("reinvent_filter", {"penalty": "linear", "bucket": 20, "same_key_factor": 0.5}),
     "reinvent_filter-grpo": ("reinvent_filter", {"host": "grpo", "penalty": "erf", "bucket": 12}),

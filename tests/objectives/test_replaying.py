@@ -134,7 +134,7 @@ def test_the_same_seed_draws_the_same_and_an_empty_memory_nothing(model):
     [
         ({"replay_size": -1}, "expected replay_size >= 0 and replay_samples >= 1, got -1 and 10"),
         ({"replay_size": 5, "replay_samples": 0}, "expected replay_size >= 0 and replay_samples >= 1, got 5 and 0"),
-        ({"replay_weighting": "best"}, "replay_weighting: expected one of uniform, reward, got 'best'"),
+        ({"replay_weighting": "best"}, "replay_weighting: expected one of uniform, reward, bucket, got 'best'"),
     ],
 )
 @pytest.mark.parametrize("name", ["reinvent", "ahc", "reinvent_filter"])

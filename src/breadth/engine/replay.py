@@ -34,6 +34,7 @@ def with_replayed(
     An answer whose key the batch has already (for that prompt) is left out. A replayed rollout joins the first group of its
     prompt, with the stored reward; ``logp_old`` and ``seq_logp`` are those of the current policy, ``correct`` and ``kind`` are
     those of no fresh rollout: it was rewarded, so it is parsable and scored, and no objective with a replay reads the others.
+    Where ``distance`` is asked for, a replayed rollout is at distance 1 from every other: it is nobody's neighbour.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ def with_replayed(
     return mixed, {
         **{name: torch.cat([value, added[name]]) for name, value in fresh.items()},
         **({"bucket_key": [*streams["bucket_key"], *(None for _ in drawn)]} if "bucket_key" in streams else {}),
+        **({"distance": _apart(streams["distance"], len(drawn))} if "distance" in streams else {}),
         "key": [*keys, *(entry["key"] for _, entry in drawn)],
         "group": mixed.group,
         "prompt_id": mixed.prompt_id,
@@ -73,6 +75,13 @@ def with_replayed(
         "mask": mixed.mask,
         "replayed": flag,
     }
+
+
+def _apart(distance: torch.Tensor, n: int) -> torch.Tensor:
+    """Return distances with n more rows and columns, (N+n, N+n), that are at distance 1 from every other answer."""
+    out = torch.ones([len(distance) + n] * 2, dtype=distance.dtype, device=distance.device).fill_diagonal_(0.0)
+    out[: len(distance), : len(distance)] = distance
+    return out
 
 
 def _completions(rollouts: Rollouts, completions: list[list[int]], first: Tensor) -> Rollouts:

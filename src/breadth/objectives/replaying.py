@@ -24,17 +24,21 @@ class Replay:
     memory: ReplayMemory
     samples: int
     weighting: str
+    raw: bool = False  # True: rewards are stored as they were judged, before A1
+    buckets: bool = False  # True: the stream `bucket_key` is read and stored
 
     def __str__(self) -> str:
-        return f"ReplayMemory(capacity={self.memory.capacity}), {self.samples} drawn per prompt, weighting={self.weighting!r}"
+        cap = f", per_bucket={self.memory.per_bucket}" if self.memory.per_bucket else ""
+        return f"ReplayMemory(capacity={self.memory.capacity}{cap}), {self.samples} drawn per prompt, weighting={self.weighting!r}"
 
 
 @dataclass(frozen=True)
 class ReplayingObjective(RememberingObjective):
     """An objective with a replay memory. The trainer mixes what it draws into the batch, under the stream ``replayed``.
 
-    What is stored is the reward after A1 (what a diversity filter left of it). A replayed rollout is not stored again and
-    counts as no visit; the filter leaves it alone. Its log-probabilities are computed anew under the current policy.
+    What is stored is the reward after A1 (what a diversity filter left of it), or where ``replay.raw`` before it. A replayed
+    rollout is not stored again and counts as no visit; the filter leaves it alone. Its log-probabilities are computed anew
+    under the current policy.
     """
 
     replay: Replay | None = None
@@ -52,7 +56,11 @@ class ReplayingObjective(RememberingObjective):
     @property
     def needs(self) -> tuple[str, ...]:
         """Streams of the two calls and of ``observe``."""
-        return tuple(dict.fromkeys([*super().needs, *NEEDS]))
+        return tuple(dict.fromkeys([*super().needs, *NEEDS, *self._bucket_stream]))
+
+    @property
+    def _bucket_stream(self) -> tuple[str, ...]:
+        return ("bucket_key",) if self.replay.buckets else ()
 
     @torch.no_grad()
     def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
@@ -66,13 +74,13 @@ class ReplayingObjective(RememberingObjective):
         given = dict(streams)
         if self.memory is not None:
             given |= self.memory.recall(**self._for_memory(streams))
-        ready = prepare(self.name, given, needs=("reward", "group", *NEEDS), takes=(*takes, "replayed"))
+        ready = prepare(self.name, given, needs=("reward", "group", *NEEDS, *self._bucket_stream), takes=(*takes, "replayed"))
         shaped = ready["reward"].masked_fill(~ready["scored"], torch.nan)
-        for piece in self.shape_rewards:
+        for piece in () if self.replay.raw else self.shape_rewards:
             shaped = piece(shaped, ready["group"], streams=ready)
         fresh = ready["scored"] & ~ready["replayed"] if "replayed" in ready else ready["scored"]
         kept = [row[keep].tolist() for row, keep in zip(ready["tokens"], ready["mask"], strict=True)]
-        self.replay.memory.update(ready["prompt_id"], ready["key"], fresh, reward=shaped, tokens=kept)
+        self.replay.memory.update(ready["prompt_id"], ready["key"], fresh, reward=shaped, tokens=kept, bucket_keys=ready.get("bucket_key"))
         if self.memory is not None:
             super().observe(**streams)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from breadth.rewards.memory import check_state, flags, labelled
 
-WEIGHTINGS = ("uniform", "reward")
+WEIGHTINGS = ("uniform", "reward", "bucket")
 
 
 class ReplayMemory:
@@ -21,14 +22,17 @@ class ReplayMemory:
     ----------
     capacity : int
         ≥ 1, per prompt; 50 in REINVENT 4 (100 in the original code).
+    per_bucket : int
+        At most this many answers of one bucket (a scaffold, say) are kept; 0 = no cap, and buckets are not read.
 
     Raises
     ------
     ValueError
-        ``capacity`` < 1.
+        ``capacity`` < 1 or ``per_bucket`` < 0.
 
     Source: REINVENT's inception memory; Olivecrona et al. 2017, arXiv 1704.07555, code: experience replay. Departures:
-    (1) kept per prompt; (2) ties in reward are broken by the key, not by the order of arrival.
+    (1) kept per prompt; (2) ties in reward are broken by the key, not by the order of arrival; (3) the cap per bucket and the
+    weighting by bucket are ours.
 
     Examples
     --------
@@ -40,10 +44,12 @@ class ReplayMemory:
     ['b', 'c']
     """
 
-    def __init__(self, *, capacity: int = 50) -> None:
+    def __init__(self, *, capacity: int = 50, per_bucket: int = 0) -> None:
         if capacity < 1:
             raise ValueError(f"capacity: expected an integer >= 1, got {capacity}")
-        self.capacity = capacity
+        if per_bucket < 0:
+            raise ValueError(f"per_bucket: expected an integer >= 0 (0 = no cap), got {per_bucket}")
+        self.capacity, self.per_bucket = capacity, per_bucket
         self._stored: dict[str, dict[str, dict[str, Any]]] = {}
 
     def score(self, prompt_ids: Any, keys: Any) -> Tensor:
@@ -63,6 +69,7 @@ class ReplayMemory:
         reward: Tensor,
         text: Sequence[str] | None = None,
         tokens: Sequence[Sequence[int]] | None = None,
+        bucket_keys: Sequence[Any] | None = None,
     ) -> None:
         """Store the rollouts under ``mask`` (N,) bool that have a key and a reward, then keep the best of each prompt.
 
@@ -77,6 +84,8 @@ class ReplayMemory:
             What to train on again; the key if absent.
         tokens : N lists of int, optional
             The same as token numbers; then they stand in the entry in place of the text.
+        bucket_keys : N labels, optional
+            The bucket of each answer, stored with it; None = the answer is a bucket of its own.
 
         Raises
         ------
@@ -84,7 +93,7 @@ class ReplayMemory:
             Arguments of different length.
         """
         pairs = labelled(prompt_ids, keys)
-        for name, given in (("reward", reward), ("text", text), ("tokens", tokens)):
+        for name, given in (("reward", reward), ("text", text), ("tokens", tokens), ("bucket_keys", bucket_keys)):
             if given is not None and len(given) != len(pairs):
                 raise ValueError(f"{name}: expected {len(pairs)} entries, one per key, got {len(given)}")
         values = reward.tolist()
@@ -94,7 +103,8 @@ class ReplayMemory:
             known = self._stored.setdefault(prompt, {})
             if key not in known or values[i] > known[key]["reward"]:
                 written = {"text": key if text is None else text[i]} if tokens is None else {"tokens": list(tokens[i])}
-                known[key] = {"reward": values[i], **written}
+                bucket = {} if bucket_keys is None or bucket_keys[i] is None else {"bucket": str(bucket_keys[i])}
+                known[key] = {"reward": values[i], **written, **bucket}
         for prompt in {prompt for prompt, _ in pairs} & set(self._stored):
             self._stored[prompt] = self._best(self._stored[prompt])
 
@@ -108,8 +118,9 @@ class ReplayMemory:
         seed : int
             The same state and seed give the same entries.
         weighting : str
-            ``uniform`` (REINVENT 4) or ``reward`` (the original code: with probability in proportion to the reward; an
-            entry whose reward is not positive is then never drawn).
+            ``uniform`` (REINVENT 4), ``reward`` (the original code: with probability in proportion to the reward; an
+            entry whose reward is not positive is then never drawn), or ``bucket`` (every bucket alike, and every entry of a
+            bucket alike).
 
         Raises
         ------
@@ -124,6 +135,9 @@ class ReplayMemory:
         weight = np.ones(len(entries))
         if weighting == "reward":
             weight = np.array([max(entry["reward"], 0.0) for entry in entries])
+        elif weighting == "bucket":
+            sizes = Counter(_bucket(entry["key"], entry) for entry in entries)
+            weight = np.array([1 / sizes[_bucket(entry["key"], entry)] for entry in entries])
         n = min(n, int((weight > 0).sum()))
         if n == 0:
             return []
@@ -148,4 +162,17 @@ class ReplayMemory:
 
     def _best(self, known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         ranked = sorted(known.items(), key=lambda pair: (-pair[1]["reward"], pair[0]))
+        if self.per_bucket:
+            seen: Counter[str] = Counter()
+            kept = []
+            for key, entry in ranked:
+                seen[_bucket(key, entry)] += 1
+                if seen[_bucket(key, entry)] <= self.per_bucket:
+                    kept.append((key, entry))
+            ranked = kept
         return dict(ranked[: self.capacity])
+
+
+def _bucket(key: str, entry: Mapping[str, Any]) -> str:
+    """Return the bucket of an entry; an answer without one is a bucket of its own."""
+    return f"bucket {entry['bucket']}" if "bucket" in entry else f"key {key}"
