@@ -72,6 +72,9 @@ def train(
             help="Train with the quality_target objective: the most entropy at this mean quality; replaces \\[objective]."
         ),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="native: breadth's own loop; trl: TRL's trainer on a transformers model, with the arguments in \\[trl].")
+    ] = "native",
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -82,7 +85,8 @@ def train(
     Examples:
 
     [dim]breadth train examples/circle_darling.toml
-    breadth train examples/circle_darling.toml --set objective.floor=0.2 --set train.steps=500 --out runs/floor02[/dim]
+    breadth train examples/circle_darling.toml --set objective.floor=0.2 --set train.steps=500 --out runs/floor02
+    accelerate launch -m breadth train examples/trl/one_gpu.toml --engine trl[/dim]
     """
     from breadth.commands.progress import train_watcher
     from breadth.config import RunSettings, apply_overrides, build_settings, read_toml
@@ -93,10 +97,17 @@ def train(
         data["objective"] = quality_target_settings(data, target_quality, where=str(config))
     settings = build_settings(RunSettings, data, where=str(config), checks=CHECKS)
     folder = out or Path("runs") / config.stem
-    from breadth.experiments.front import train_settings
+    if engine not in ("native", "trl"):
+        raise ValueError(f"--engine: expected native or trl, got {engine!r}")
+    if engine == "trl":
+        from breadth.plugins.trl import train_with_trl
 
-    with train_watcher(settings, folder, quiet=json) as watcher:
-        run = train_settings(settings, folder, watcher=watcher)
+        run = train_with_trl(settings, folder, given=data, on_note=(lambda text: None) if json else print)
+    else:
+        from breadth.experiments.front import train_settings
+
+        with train_watcher(settings, folder, quiet=json) as watcher:
+            run = train_settings(settings, folder, watcher=watcher)
     last = run.at(run.steps[-1])
     if json:
         print_json(

@@ -1,0 +1,1 @@
+"""Our pieces inside other people's trainers: name translation and thin subclasses, nothing else."""
