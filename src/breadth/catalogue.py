@@ -39,7 +39,7 @@ def entries(kind: str) -> dict[str, Entry]:
     Examples
     --------
     >>> list(entries("task"))
-    ['circle', 'line', 'molecules']
+    ['circle', 'line', 'molecules', 'countdown', 'game24', 'math', 'prompts']
     """
     if kind not in KINDS:
         raise ValueError(f"kind: unknown {kind!r}{_nearest(kind, KINDS)}; known: {', '.join(KINDS)}")

@@ -13,9 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from breadth.data_settings import SECTIONS, ControlSettings, PreferenceSettings, Settings, SftSettings, data_problems
+from breadth.data_settings import (
+    SECTIONS,
+    ControlSettings,
+    ForecastSettings,
+    PreferenceSettings,
+    Settings,
+    SftSettings,
+)
 
 
 class ConfigError(ValueError):
@@ -38,6 +45,13 @@ class Kind(BaseModel):
         return dict(self.model_extra or {})
 
 
+def _folder_name(name: str) -> str:
+    if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
+        raise ValueError("it names a folder, so it must not be empty, '.' or '..', nor hold / or \\")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -102,9 +116,15 @@ class TrainSettings(Settings):
         128, description="rollouts per forward pass; changes memory, not the result beyond rounding"
     )
     max_unscored_share: Share = Field(0.5, description="the run stops when more rollouts than this could not be scored")
+    reward_timeout: Rate | None = Field(
+        None, description="seconds for one call of the reward; what takes longer is ended and unscored; default: no limit"
+    )
     max_refused: Positive = Field(5, description="the run stops after this many refused updates in a row")
     reward_schedule: Literal["constant", "linear"] | None = Field(
         None, description="linear: rewards are multiplied by 1 − step/steps (σ of REINVENT falls to 0); default: constant"
+    )
+    reward_transform: Literal["half", "double", "square", "root"] | None = Field(
+        None, description="a monotone transform of the reward that the objective sees: x/2, 2x, x², √x; what is measured stays"
     )
 
 
@@ -158,6 +178,8 @@ class Common(Settings):
     preference: PreferenceSettings | None = None
     sft: SftSettings | None = None
     control: ControlSettings | None = None
+    forecast: ForecastSettings | None = None
+    trl: dict[str, Any] | None = Field(None, description="arguments of TRL's GRPOConfig, and peft, model: read by --engine trl alone")
 
 
 class RunSettings(Common):
@@ -212,9 +234,9 @@ class ObjectiveEntry(BaseModel):
 class StudySettings(Common):
     """Several objectives from one prior: the file of ``breadth study``."""
 
-    name: str
+    name: FolderName
     study: StudyHead = StudyHead()
-    objectives: dict[str, ObjectiveEntry] = Field(min_length=1)
+    objectives: dict[FolderName, ObjectiveEntry] = Field(min_length=1)
 
     def run_settings(self, label: str, seed: int, **changes: Any) -> RunSettings:
         """Return the settings of one run of this study; ``changes`` replace settings of ``[train]``."""
@@ -231,7 +253,7 @@ class StudySettings(Common):
             objective=Kind(kind=entry.kind or label, **entry.numbers),
             train=train,
             **data,
-            **{k: getattr(self, k) for k in ("task", "model", "prior", "sample", "measure", "engine")},
+            **{k: getattr(self, k) for k in ("task", "model", "prior", "sample", "measure", "engine", "forecast", "trl")},
         )
 
 
@@ -302,14 +324,15 @@ def build_settings(
     try:
         settings = model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(where, [_sentence(e, model) for e in error.errors()]) from None
+        raise ConfigError(where, [sentence(e, model) for e in error.errors()]) from None
     problems = [p for check in checks for p in check(settings)]
     if problems:
         raise ConfigError(where, problems)
     return settings
 
 
-def _sentence(error: Any, model: type[BaseModel]) -> str:
+def sentence(error: Any, model: type[BaseModel]) -> str:
+    """Return one of pydantic's errors as a sentence: key, what was expected, what came."""
     path = [str(p) for p in error["loc"]]
     key = ".".join(path) or "the file"
     kind = error["type"]
@@ -324,60 +347,3 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
         return f"{key}: missing"
     message = error["msg"].replace("Input should be", "expected").replace("Input should", "should")
     return f"{key}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
-
-
-def cross_checks(settings: Common) -> list[str]:
-    """Return the problems that only show when two settings are looked at together."""
-    problems = []
-    model, train, prior = settings.model, settings.train, settings.prior
-    if prior.path is None and model.n_embd % model.n_head:
-        problems.append(f"model.n_embd = {model.n_embd} is not a multiple of model.n_head = {model.n_head}")
-    n = train.prompts * train.group_size
-    if train.minibatches and train.minibatches > n:
-        problems.append(
-            f"train.minibatches = {train.minibatches} exceeds the {n} rollouts of a step (prompts × group_size)"
-        )
-    if train.schedule == "constant" and train.warmup_steps > train.steps:
-        problems.append(f"train.warmup_steps = {train.warmup_steps} exceeds train.steps = {train.steps}")
-    if settings.engine.precision == "bf16" and settings.engine.device == "cpu" and settings.engine.compile:
-        problems.append("engine: bf16 with compile is not supported on the CPU: choose one of them")
-    problems += data_problems(settings)
-    if isinstance(settings, StudySettings):
-        head = settings.study
-        if head.baseline is not None and head.baseline not in settings.objectives:
-            problems.append(
-                f"study.baseline = {head.baseline!r} is not among the objectives{nearest(head.baseline, settings.objectives)}"
-            )
-        if head.tune is not None and set(head.tune.seeds) & set(head.seeds):
-            both = sorted(set(head.tune.seeds) & set(head.seeds))
-            problems.append(f"study.tune.seeds: {both} are seeds of the study too: results must not rest on runs that chose the settings")
-        if len(set(head.seeds)) != len(head.seeds) or not head.seeds:
-            problems.append(f"study.seeds: expected distinct seeds, at least one, got {list(head.seeds)}")
-        for label, entry in settings.objectives.items():
-            if not label or any(c in label for c in "/\\") or label.startswith("."):
-                problems.append(f"objectives: {label!r} cannot name a folder: use letters, digits, '_' and '-'")
-            problems += _entry_problems(settings, label, entry)
-    return problems
-
-
-def _entry_problems(settings: StudySettings, label: str, entry: ObjectiveEntry) -> list[str]:
-    """Return the problems of what one objective of a study changes in the sections of all."""
-    sections = {"train": TrainSettings, **SECTIONS}
-    problems = [
-        f"objectives.{label}.{section}.{key}: unknown key{nearest(key, model.model_fields)}"
-        for section, model in sections.items()
-        for key in getattr(entry, section)
-        if key not in model.model_fields
-    ]
-    if problems:
-        return problems
-    for section in (name for name in sections if getattr(entry, name)):
-        model = sections[section]
-        shared = getattr(settings, section)
-        try:
-            model(**{**(shared.model_dump() if shared else {}), **getattr(entry, section)})
-        except ValidationError as error:
-            problems += [f"objectives.{label}.{section}.{_sentence(e, model)}" for e in error.errors()]
-    if problems or not any(getattr(entry, name) for name in SECTIONS):
-        return problems
-    return [f"objectives.{label}.{problem}" for problem in data_problems(settings.run_settings(label, 0))]

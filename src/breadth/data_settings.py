@@ -1,4 +1,4 @@
-"""Typed settings of what a run learns from besides its own rollouts (pairs, examples), and of the controls of a claim."""
+"""Typed settings of what a run learns from besides its own rollouts (pairs, examples), of the controls of a claim, and of live forecasts."""
 
 from __future__ import annotations
 
@@ -73,6 +73,17 @@ class ControlSettings(Settings):
 
 
 #: the sections above by their name in a file: each may stand at the top, and inside one objective of a study
+class ForecastSettings(Settings):
+    """Forecasts while a run goes on: what its first checkpoints say about the rest, and a floor of diversity to stop at."""
+
+    target_quality: float = Field(0.9, description="R at which the diversity left is forecast")
+    every: Positive = Field(1, description="checkpoints between forecasts")
+    stop_at_diversity: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="the run stops at a checkpoint whose measured D is at or below this; default: never"
+    )
+    metric: str = Field("diversity", description="ledger metric read as D")
+
+
 SECTIONS: dict[str, type[Settings]] = {"preference": PreferenceSettings, "sft": SftSettings, "control": ControlSettings}
 
 

@@ -10,7 +10,7 @@ import pytest
 # the study's generator lives with the tests of the report's parts
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 
-from chrome import Chrome, find_chromium  # noqa: E402
+from breadth.experiments.browser import Chrome, find_chromium  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from synthetic_samples import picture, write_samples
@@ -42,9 +44,57 @@ def test_the_page_fits_its_width_draws_every_figure_and_loads_nothing(chrome, pa
     assert chrome.run("innerWidth") == width
     assert chrome.run("document.documentElement.scrollWidth") <= width
     drawn = chrome.run(f"{PLOTS}.map(p => p.querySelectorAll('.trace').length)")
-    assert len(drawn) == 3 and min(drawn) > 4
+    assert len(drawn) == 4 and min(drawn) > 4
     assert chrome.errors == []
     assert chrome.requests == [page.as_uri()]
+    if folder := os.environ.get("BREADTH_SCREENSHOTS"):  # continuous integration keeps them
+        chrome.send("Emulation.setDeviceMetricsOverride", width=width, height=5200, deviceScaleFactor=1, mobile=False)
+        chrome.screenshot(Path(folder) / f"report-{width}.png")
+
+
+@pytest.fixture(scope="module")
+def molecule_page(tmp_path_factory):
+    """A study whose answers are molecules, drawn by the task itself."""
+    pytest.importorskip("rdkit")
+    from breadth.tasks.molecules import MoleculesTask
+
+    folder = tmp_path_factory.mktemp("molecules")
+    summary = make_study(folder, seeds=1, labels=("dr_grpo", "qempo"))
+    for label, texts in (
+        ("qempo", [f"COc1ccc(NC(=O)c2ccc({x})cc2)cc1" for x in ("F", "Cl", "Br", "C")]),
+        ("dr_grpo", ["CCO"]),
+    ):
+        write_samples(folder / f"runs/{label}/seed-0/samples/step-{STEPS:06d}.parquet", STEPS, 0, 1.0, 1.0, texts=texts)
+    return build_report(
+        folder, {**summary, "study": "qed"}, out=folder / "report.html", picture=MoleculesTask().picture
+    )
+
+
+@pytest.mark.parametrize("width", [1400, 800, 400])
+def test_a_page_of_molecules_fits_draws_them_and_loads_nothing(chrome, molecule_page, width):
+    chrome.open(molecule_page, width=width)
+    assert chrome.run("document.documentElement.scrollWidth") <= width
+    chrome.run("document.querySelector('[data-choose=name][value=QEMPO]').click()")
+    decode = "Promise.all([...document.querySelectorAll('.gallery:not([hidden]) img')].map(i => i.decode().then(() => i.naturalWidth)))"
+    assert len(widths := chrome.run(decode)) >= 8 and min(widths) > 20
+    chrome.run("document.getElementById('picker-show').click()")
+    assert chrome.run("document.querySelectorAll('#checkpoint-body img').length") >= 1
+    assert chrome.run("document.querySelector('#checkpoint-body .sample').textContent") == "CCO"
+    assert chrome.errors == [] and chrome.requests == [molecule_page.as_uri()]
+
+
+def test_every_number_of_a_run_is_the_ledgers(chrome, page):
+    chrome.open(page)
+    found = chrome.run(
+        "[...document.querySelectorAll('[data-find]')].map(a => [a.dataset.find, Number(a.querySelector('data').value)])"
+    )
+    assert len(found) == 4 * 3 * 3
+    for words, value in found:
+        wanted = dict(word.split("=") for word in words.split())
+        ledger = page.parent / f"runs/{wanted['objective']}/seed-{wanted['seed']}/ledger.jsonl"
+        rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+        there = [r["value"] for r in rows if (r["metric"], str(r["step"])) == (wanted["metric"], wanted["step"])]
+        assert there == [pytest.approx(value, rel=1e-9)]
 
 
 def test_the_legend_stands_clear_of_the_axes(chrome, page):

@@ -122,3 +122,12 @@ def test_damaged_weights_are_named():
         net.transformer["ln_f"].weight[0] = float("nan")
     with pytest.raises(ValueError, match="its weights are damaged"):
         rollouts(["a"], net=net)
+
+
+def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest():
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
+    cut = truncate(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.25)
+    assert torch.isfinite(cut)[0].tolist() == [True, True, True, False]
+    cold = truncate(logits, temperature=0.5, top_k=0, top_p=1.0, min_p=0.25)  # 0.25 : 0.09 : 0.0225 : 0.0025
+    assert torch.isfinite(cold)[0].tolist() == [True, True, False, False]
+    assert Sampling(4).plain and not Sampling(4, min_p=0.1).plain

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from breadth.experiments.collapse import collapse_verdict, lost_between
+from breadth.experiments.embedding import unpack
 from breadth.experiments.file_report import build_file_report, file_names
 from breadth.experiments.generations import compare_measured, measure_path
 from breadth.experiments.notation import number
@@ -49,7 +50,7 @@ def test_a_log_gets_curves_a_verdict_and_its_prompts(tmp_path):
     verdict = collapse_verdict(files[0])
     assert verdict.sentence in page and 'id="figure-curves"' in page and 'id="figure-plane"' in page
     assert verdict.lost[0].prompt in page and verdict.lost[0].answers_after[0] in page
-    table = json.loads(re.search(r'id="numbers-data">(.*?)</script>', page, re.S)[1])
+    table = unpack(*re.search(r'<script type="([^"]*)" id="numbers-data">(.*?)</script>', page, re.S).groups())
     assert len(table["rows"]) == len(files[0].rows)
     value = files[0].series("rouge1_distance")[-1][1]
     assert f'<data value="{value.value}">{number(value.value)}</data>' in page

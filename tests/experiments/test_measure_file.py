@@ -102,7 +102,7 @@ def test_a_partition_counts_meanings(tmp_path):
     path = log(tmp_path / "a.jsonl", [50])
 
     def parity(texts, *, group, prompts):
-        assert len(set(prompts)) == 1 and len(group) == len(texts)
+        assert len(prompts) == len(group) == len(texts)
         return [int(text.split()[0][1:]) % 2 for text in texts]
 
     rows = {row.metric: row for _, row in measure_file(path, partition=parity).rows}

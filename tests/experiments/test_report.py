@@ -12,6 +12,7 @@ import pytest
 from synthetic_samples import picture, write_samples
 from synthetic_study import STEPS, make_study
 
+from breadth.experiments.embedding import unpack
 from breadth.experiments.evidence import read_evidence
 from breadth.experiments.examples import PictureBook, gallery
 from breadth.experiments.report import build_report
@@ -48,7 +49,7 @@ class Page(HTMLParser):
             self.text.append(data)
 
     def embedded(self, name: str):
-        return json.loads(next(text for attrs, text in self.scripts if attrs.get("id") == name))
+        return next(unpack(attrs["type"], text) for attrs, text in self.scripts if attrs.get("id") == name)
 
     @property
     def values(self) -> set[float]:
@@ -83,7 +84,7 @@ def small(tmp_path):
 
 def test_the_page_has_every_section_and_stays_small(study):
     _, summary, page, path = study
-    rooms = "overview steps frontier comparisons laws fits examples training settings numbers"
+    rooms = "overview steps frontier comparisons laws fits examples training costs settings numbers"
     assert page.sections == rooms.split()
     assert path.stat().st_size < 8_000_000
     assert summary["verdict"] in page.words

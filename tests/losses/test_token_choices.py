@@ -97,6 +97,13 @@ def test_clip_cov_draws_by_seed_within_the_band():
     assert torch.equal(choose_clip_cov(logp, logp, advantage, mask, seed=3, **numbers)["token_keep"], keeps[0])
 
 
+def test_clip_cov_takes_tokens_of_bad_answers_too():
+    """At ratio 1 the clip removes nobody's gradient, so of two tokens in the band each is drawn by some seed."""
+    logp, mask = torch.tensor([[-1.0], [-5.0]]), torch.ones(2, 1, dtype=torch.bool)
+    keeps = [choose_clip_cov(logp, logp, torch.tensor([1.0, -1.0]), mask, seed=s)["token_keep"].flatten().tolist() for s in range(20)]
+    assert {tuple(k) for k in keeps} == {(True, False), (False, True)}
+
+
 def test_clip_cov_takes_no_token_that_the_clip_has_taken():
     logp, advantage = torch.tensor([[-1.0], [-1.2], [-9.0]]), torch.tensor([2.0, 1.9, -5.0])
     mask = torch.ones(3, 1, dtype=torch.bool)

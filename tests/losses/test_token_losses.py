@@ -111,3 +111,16 @@ def test_sequence_modes_count_what_is_scored():
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_groups_of_one_scored_member_do_not_count_in_the_mean_over_groups():
+    """Of groups that stand mixed or one after the other, those with two scored members are counted."""
+    group = torch.tensor([5, 9, 5, 9, 5, 2, 2])
+    scored = torch.tensor([True, True, True, False, True, True, True])
+    mask = torch.ones(7, 2, dtype=torch.bool)
+    assert loss_denominator("group_mean", mask=mask, group=group, scored=scored) == 2.0
+    scored = torch.tensor([True, False, True, False, False, False, False])
+    assert loss_denominator("group_mean", mask=mask, group=group, scored=scored) == 1.0
+    group = torch.tensor([0, 0, 1, 1, 2, 2, 3])
+    scored = torch.tensor([True, True, False, False, True, True, True])
+    assert loss_denominator("group_mean", mask=mask, group=group, scored=scored) == 2.0

@@ -107,7 +107,7 @@ def test_on_policy_is_the_default():
     assert a.matrix.shape == (2, 3)
 
 
-REMEMBERING = ("reinvent_filter", "ucb", "adaptive_entropy", "quality_target")
+REMEMBERING = ("niching", "reinvent_filter", "ucb", "adaptive_entropy", "quality_target")
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.entries("objective") if name not in REMEMBERING])
@@ -127,7 +127,7 @@ def test_without_memory_there_is_no_state(name):
 @pytest.mark.parametrize("name", catalogue.entries("objective"))
 def test_pieces_are_printed_in_the_order_in_which_they_run(name):
     slots = [str(piece).split()[0] for piece in objective(name).pieces]
-    assert slots == sorted(slots, key=["A1", "A2", "A3", "selection", "token", "loss", "penalty", "value", "aggregation"].index)
+    assert slots == sorted(slots, key=["selection", "A1", "A2", "A3", "token", "loss", "penalty", "value", "aggregation"].index)
     assert str(objective(name)).splitlines()[0].startswith(f"{name} (")
 
 

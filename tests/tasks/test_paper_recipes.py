@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import breadth
-from breadth.config import RunSettings, StudySettings, build_settings, cross_checks, read_toml
+from breadth.config import RunSettings, StudySettings, build_settings, read_toml
+from breadth.config_checks import cross_checks
 from breadth.studies import paths
 
 ROOT = Path(__file__).resolve().parents[2]

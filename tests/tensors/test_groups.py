@@ -111,3 +111,9 @@ def test_groups_are_counted():
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_equal_values_are_centred_to_exactly_nothing_beside_an_unscored_one():
+    """The least value is taken among those that count: a member that does not must not bring rounding in."""
+    values = torch.tensor([0.1] * 7 + [float("nan")])
+    assert groups.group_centre(values, torch.zeros(8, dtype=torch.int64))[:7].tolist() == [0.0] * 7

@@ -9,13 +9,26 @@ from typing import Annotated
 
 import typer
 
+from breadth.commands.auditing import audit
+from breadth.commands.decoding import sweep
 from breadth.commands.forecasting import forecast
-from breadth.commands.judging import compare, fit, report
+from breadth.commands.generating import generate
+from breadth.commands.judging import compare, fit
+from breadth.commands.locating import where
 from breadth.commands.measuring import measure
+from breadth.commands.mixing import agents, ensemble
 from breadth.commands.options import Json
+from breadth.commands.oracle import app as oracle_app
 from breadth.commands.output import fail, print_json
 from breadth.commands.partition import app as partition_app
+from breadth.commands.passing import passk
+from breadth.commands.pretraining import pretrain
+from breadth.commands.reporting import report
+from breadth.commands.sampling import sample
+from breadth.commands.scoring import score
+from breadth.commands.tilting import tilt
 from breadth.commands.training import study, train
+from breadth.commands.watching import watch
 from breadth.config import ConfigError
 
 app = typer.Typer(
@@ -29,9 +42,20 @@ app = typer.Typer(
     "cost in diversity, and writes a report. About four minutes on two CPU cores; nothing is downloaded.",
 )
 
-for command in (study, train, measure, fit, compare, forecast, report):
+for command in (study, train, measure, generate, score, fit, compare, forecast, report):
     app.command()(command)
+app.command()(audit)
+app.command()(sample)
+app.command()(watch)
+app.command()(sweep)
+app.command()(where)
+app.command()(ensemble)
+app.command()(agents)
+app.command()(tilt)
+app.command()(passk)
+app.command()(pretrain)
 app.add_typer(partition_app, name="partition")
+app.add_typer(oracle_app, name="oracle")
 
 
 @app.command("list")
@@ -75,7 +99,12 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except Interrupted:
-        fail("stopped. Nothing that was written is lost: the same command goes on from the last checkpoint.", code=130)
+        try:
+            fail("stopped. Nothing that was written is lost: the same command goes on from the last checkpoint.", code=130)
+        finally:  # at once: taking a loaded torch down in good order costs seconds on a busy machine, and all files are closed
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
     except (
         ConfigError,
         ImportError,

@@ -1,8 +1,7 @@
-"""``breadth fit``, ``breadth compare`` and ``breadth report``: what finished runs say."""
+"""``breadth fit`` and ``breadth compare``: what finished runs say."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -92,13 +91,17 @@ def compare(
     ] = None,
     margin: Annotated[float, typer.Option(help="δ: differences in D below this count as the same.")] = 0.02,
     diversity: Annotated[str, typer.Option(help="Metric read as D.")] = "diversity_valid",
+    envelope: Annotated[
+        bool, typer.Option("--envelope", help="Also hold methods against the envelope of the baseline's decoding sweep.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Tell whether a method bought diversity at equal quality, lost it, or gave the same; or that the seeds cannot tell.
 
     At each quality, at the end of equal runs, and over the whole attainment frontier (area, hypervolume, a simultaneous band).
     Runs must start from the same prior. Intervals are paired over seeds; with several methods each verdict stands beside
-    the one after Holm's correction. --json holds the curves and bands too.
+    the one after Holm's correction. --json holds the curves and bands too. With --envelope, "bought" is also held against what
+    sampling the baseline at other temperatures, top-p and min-p gives for nothing (breadth sweep first).
     """
     from breadth.commands.law_tables import frontiers_table, lifts_table
     from breadth.commands.output import console
@@ -107,29 +110,17 @@ def compare(
     loaded = load_runs(runs)
     lifts = compare_runs(loaded, baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity)
     tests = compare_frontiers(loaded, baseline=baseline, margin=margin, diversity=diversity)
+    held = None
+    if envelope:
+        from breadth.experiments.decoding import compare_envelopes
+
+        held = compare_envelopes(loaded, baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity)
     if json:
-        print_json({"comparisons": lifts, "frontiers": tests})
+        print_json({"comparisons": lifts, "frontiers": tests, **({} if held is None else {"envelopes": held})})
         return
     console.print(lifts_table(lifts))
     console.print(frontiers_table(tests))
+    if held is not None:
+        from breadth.commands.law_tables import envelopes_table
 
-
-def report(
-    runs: RunPaths,
-    out: Annotated[
-        Path | None, typer.Option(help="The page to write. Default: report.html in the first folder.")
-    ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(help="Objective that the others are compared with. Default: the first.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Write one self-contained page about runs: curves, laws, frontier, examples, every number. It opens offline."""
-    from breadth.commands.output import console
-    from breadth.experiments.front import report_runs
-
-    summary, page = report_runs(runs, out=out, baseline=baseline)
-    if json:
-        print_json({"report": str(page), "summary": summary})
-        return
-    console.print(f"report  {page}", highlight=False)
+        console.print(envelopes_table(held))

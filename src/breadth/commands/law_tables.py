@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from breadth.commands.output import verdict, with_interval
+from breadth.laws.envelope import EnvelopeLift
 from breadth.records import Estimate, FrontierTest, Lift
 
 
@@ -112,6 +114,19 @@ def lifts_table(lifts: Sequence[Lift]) -> Table:
             verdict(lift.verdict_holm or "–"),
             lift.sentence,
         )
+    return table
+
+
+def envelopes_table(found: Sequence[EnvelopeLift]) -> Table:
+    """Return methods against the envelope of the baseline's decoding sweep, one line each."""
+    table = Table(title="Against the envelope of the baseline's decoding sweep", title_justify="left")
+    for name in ("method", "baseline", "at", "plain ΔD", "ΔD to the envelope", "verdict", "in words"):
+        table.add_column(name, overflow="fold")
+    colours = {"survives": "bought", "does not survive": "lost", "cannot tell": "cannot tell"}
+    for one in found:
+        cells = (with_interval(lift.value, lift.low, lift.high) for lift in (one.plain, one.against_envelope))
+        word = verdict(colours.get(one.verdict, "the same")).style
+        table.add_row(one.plain.a, one.plain.b, one.plain.at, *cells, Text(one.verdict, style=word), one.sentence)
     return table
 
 

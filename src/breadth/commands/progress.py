@@ -55,6 +55,10 @@ class StudyProgress:
             self._stage_started = time.perf_counter()
         self._draw()
 
+    def note(self, text: str) -> None:
+        """Print a line that stays, above what is redrawn."""
+        (self.live.console if self.live is not None else errors).print(text, highlight=False, soft_wrap=True, markup=False)
+
     def seconds_left(self) -> float | None:
         """Return the estimated seconds to the end of the stage, or None before there is a pace to judge by."""
         if self.name == "prior" and self._first_prior is not None:

@@ -35,6 +35,7 @@ def sample(
     temperature: Annotated[float | None, typer.Option(min=0.01, help="Default: as the run is measured.")] = None,
     top_k: Annotated[int | None, typer.Option(min=0, help="Default: as the run is measured; 0: all tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Default: as the run is measured.")] = None,
+    min_p: Annotated[float | None, typer.Option(min=0.0, max=0.999, help="Least share of the likeliest token's probability.")] = None,
     json: Json = False,
 ) -> None:
     """Sample a checkpoint and write what it says, with quality and properties, for use outside breadth.
@@ -57,7 +58,7 @@ def sample(
     refuse_files(folder, wanted)
     drawn = draw_samples(
         folder, step=step, n=n, seed=seed, unique=unique,
-        sampling={"temperature": temperature, "top_k": top_k, "top_p": top_p},
+        sampling={"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p},
     )  # fmt: skip
     table = sample_table(drawn, at_least=at_least)
     written = write_sample_files(drawn, table, wanted)

@@ -24,7 +24,7 @@ from torch import Tensor
 from breadth.engine.gpt import GPT, load_gpt2, save_gpt2, save_tensors
 from breadth.engine.heads import Heads, named_parameters
 from breadth.engine.tokenizer import FileTokenizer, Tokenizer
-from breadth.ledger.rows import sync_folder, write_atomic
+from breadth.ledger.rows import clear_leftovers, commit_folder, write_atomic
 from breadth.tasks.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -105,6 +105,7 @@ def save_checkpoint(
         What else a loop trains along; kept as long as the optimiser's state, see :func:`own_tensors`.
     """
     root.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(root, r"step-\d+")
     target = step_folder(root, step)
     temporary = root / f".{target.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -120,17 +121,12 @@ def save_checkpoint(
         (temporary / MANIFEST).write_text(
             json.dumps({"format": FORMAT, "step": step, "files": hashes}, indent=1) + "\n"
         )
-        for path in temporary.iterdir():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(temporary)
         if target.exists():  # an earlier attempt at this very step, left by a crash after the rename
-            shutil.rmtree(target)
-        os.replace(temporary, target)
-        sync_folder(root)
+            _remove(target)
+        commit_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _thin_out(root, keep)
+    thin_out(root, keep)
     return Checkpoint(target, step, hashes[WEIGHTS][:16])
 
 
@@ -154,9 +150,11 @@ def verify(path: Path) -> Checkpoint:
         manifest = json.loads(manifest_path.read_text())
         files: dict[str, str] = manifest["files"]
         step = int(manifest["step"])
+        if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()) or WEIGHTS not in files:
+            raise ValueError(f"expected files with their hashes, {WEIGHTS} among them")
     except FileNotFoundError:
         raise CheckpointError(f"{manifest_path}: not found, so the checkpoint cannot be trusted: {remedy}") from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{manifest_path}: not a manifest ({error}): {remedy}") from None
     if manifest.get("format") != FORMAT:
         raise CheckpointError(
@@ -228,12 +226,13 @@ def _optimizer_tensors(model: GPT, heads: Heads | None, optimizer: torch.optim.O
     return tensors
 
 
-def _thin_out(root: Path, keep: str) -> None:
-    """Take the optimiser state out of older checkpoints, or remove them."""
+def thin_out(root: Path, keep: str) -> None:
+    """Take the optimiser state out of older checkpoints, or remove them; finish what a killed process began of it."""
+    clear_leftovers(root, r"step-\d+")
     for step in steps_on_disk(root)[:-KEEP_WHOLE]:
         folder = step_folder(root, step)
         if keep == "last":
-            shutil.rmtree(folder)
+            _remove(folder)
             continue
         extra = folder / OPTIMIZER
         if extra.is_file():
@@ -241,3 +240,10 @@ def _thin_out(root: Path, keep: str) -> None:
             manifest["files"].pop(OPTIMIZER, None)
             write_atomic(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
             extra.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint so that it is whole or gone: it loses its name first."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}-old.tmp")
+    os.rename(folder, aside)
+    shutil.rmtree(aside)

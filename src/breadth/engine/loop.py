@@ -75,8 +75,10 @@ class TrainingRun(RunFrame):
             tokens["logp_ref"] = logp_ref
             streams |= {"logp_ref": logp_ref, "seq_logp_ref": logp_ref.sum(-1)}
         judged_reward = streams["reward"]
+        if train.reward_transform is not None:
+            streams = {**streams, "reward": transformed(judged_reward, train.reward_transform)}
         if train.reward_schedule == "linear":
-            streams = {**streams, "reward": judged_reward * (1 - step / train.steps)}
+            streams = {**streams, "reward": streams["reward"] * (1 - step / train.steps)}
         if self.objective.family == "actor_critic":
             with self.machine.autocast():
                 value_old = completion_values(self.model, self.heads, rollouts, micro_batch=train.micro_batch)
@@ -131,7 +133,7 @@ class TrainingRun(RunFrame):
         prompts = self.controls.prompts(self.task, train.prompts, seed=derive_seed(seed, "prompts", *path))
         generator = torch.Generator().manual_seed(derive_seed(seed, "rollout", *path))
         rollouts = self.sample_groups(self.model, prompts, train.group_size, generator, first_group=sum(path[1:]) * train.prompts)
-        drawn = Drawn(rollouts, judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward))
+        drawn = Drawn(rollouts, judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward, timeout=train.reward_timeout))
         return self.controls.judged(drawn, *path)
 
     def _row(
@@ -161,3 +163,21 @@ class TrainingRun(RunFrame):
                 found = [one[name] for one in source if name in one]
                 row[name] = sum(found) / len(found)
         return row
+
+
+def transformed(reward: torch.Tensor, how: str) -> torch.Tensor:
+    """Return a monotone transform of rewards, (N,): ``half`` x/2, ``double`` 2x, ``square`` x², ``root`` √x; NaN stays NaN.
+
+    Raises
+    ------
+    ValueError
+        A negative reward under ``square`` or ``root``, which would not be monotone, or not real.
+
+    Examples
+    --------
+    >>> transformed(torch.tensor([0.25, 1.0]), "root").tolist()
+    [0.5, 1.0]
+    """
+    if how in ("square", "root") and bool((reward < 0).any()):
+        raise ValueError(f"train.reward_transform: {how!r} needs rewards of 0 or more, got {float(reward[reward < 0].min()):g}")
+    return {"half": lambda x: x / 2, "double": lambda x: 2 * x, "square": torch.square, "root": torch.sqrt}[how](reward)

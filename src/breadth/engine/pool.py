@@ -75,7 +75,7 @@ def draw_pool(run: RunFrame, model: GPT, settings: PoolSettings, *, number: int)
             run.sample_groups(model, prompts[first : first + at_once], settings.samples, generator, first_group=first)
         )
     rollouts = join_rollouts(parts)
-    drawn = Drawn(rollouts, judge(rollouts, run.task, needs=(), reward=run.reward))
+    drawn = Drawn(rollouts, judge(rollouts, run.task, needs=(), reward=run.reward, timeout=run.settings.train.reward_timeout))
     return Pool(run.controls.judged(drawn, "pool", number))
 
 

@@ -22,7 +22,7 @@ from breadth.engine.checkpoint import load_checkpoint, save_checkpoint, step_fol
 from breadth.engine.gpt import GPT, GPTShape
 from breadth.engine.machine import Machine
 from breadth.engine.run_frame import append_step, force_to_disk, learning_rate
-from breadth.ledger.rows import keep_rows
+from breadth.ledger.rows import commit_folder, keep_rows
 from breadth.seeds import derive_seed, numpy_generator
 from breadth.tasks.protocol import Task
 from breadth.tasks.vocabulary import Vocabulary
@@ -156,10 +156,11 @@ def pretrain(
     )
     root, log, curve = work / "checkpoints", work / "steps.jsonl", work / "curve.jsonl"
     done = steps_on_disk(root)
-    start = 0
+    start, loss_sum = 0, 0.0
     if done:
         start = done[-1]
-        load_checkpoint(step_folder(root, start), net, optimizer)
+        _, state = load_checkpoint(step_folder(root, start), net, optimizer)
+        loss_sum = float(state.get("loss_sum", 0.0))
     for rows in (log, curve):
         keep_rows(rows, lambda row: row["step"] <= start, on_repair=lambda text: None)
 
@@ -175,7 +176,7 @@ def pretrain(
     warmup = max(1, round(prior.warmup_share * prior.steps))
     batches: list[np.ndarray] = corpus.epoch(0, batch_size=prior.batch_size, seed=prior.seed)
     per_epoch, epoch = len(batches), 0
-    loss_sum, row = 0.0, {}
+    row: dict[str, Any] = {}
     if start == 0:
         look(0)
     for step in range(start, prior.steps):
@@ -212,7 +213,7 @@ def pretrain(
         if (step + 1) % prior.checkpoint_every == 0 and step + 1 < prior.steps:
             force_to_disk(log)
             force_to_disk(curve)
-            save_checkpoint(root, step=step + 1, model=net, optimizer=optimizer, tokenizer=None, state={}, keep="last")
+            save_checkpoint(root, step=step + 1, model=net, optimizer=optimizer, tokenizer=None, state={"loss_sum": loss_sum}, keep="last")
 
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -224,7 +225,7 @@ def pretrain(
     (temporary / "breadth.json").write_text(json.dumps(facts, indent=1) + "\n")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
+    commit_folder(temporary, target)
     shutil.rmtree(root, ignore_errors=True)
     return facts
 

@@ -27,6 +27,7 @@ from breadth.engine.checkpoint import (
     save_checkpoint,
     step_folder,
     steps_on_disk,
+    thin_out,
     verify,
 )
 from breadth.engine.controls import Controls
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from breadth.objectives.composition import Objective
 
 
+STOPPED = "stopped.json"  # step and reason of a stop that was asked for; gone when the run goes on
+
+
 class RunStopped(RuntimeError):
     """A run that cannot go on; the message says why and what to do. What was written stays."""
 
@@ -63,7 +67,8 @@ class RunFrame:
     """One run in one folder. :meth:`go` starts it, continues it, or finds it done.
 
     A loop gives ``_train_step``; where it keeps more than the objective's memory, also ``_own_state`` and ``_load_own_state``.
-    ``on_step`` and ``on_measure`` are told of each training step and each measurement.
+    ``on_step`` and ``on_measure`` are told of each training step and each measurement. ``on_checkpoint`` is asked when the rows of a
+    checkpoint are on the disk: a text stops the run there, with that reason, and the same command goes on from there.
     """
 
     settings: RunSettings
@@ -76,6 +81,7 @@ class RunFrame:
     reward: ScoreFunction | None = None
     on_step: Callable[[dict[str, Any]], None] = lambda row: None
     on_measure: Callable[[int, list[Measurement]], None] = lambda step, rows: None
+    on_checkpoint: Callable[[int], str | None] = lambda step: None
     _refused: int = field(default=0, init=False)
 
     def go(self) -> None:
@@ -122,11 +128,24 @@ class RunFrame:
         for step in range(start, s.train.steps):
             if step % s.measure.every == 0:
                 self._checkpoint(step, fresh=step != start or start == 0)
+                reason = self.on_checkpoint(step)
+                if reason is not None:
+                    self._stop(step, reason)
+                    return
+                (folder / STOPPED).unlink(missing_ok=True)
             self._train_step(step)
         self._checkpoint(s.train.steps, fresh=s.train.steps != start or start == 0)
+        self.on_checkpoint(s.train.steps)
         seconds = time.perf_counter() - started
         write_atomic(folder / "done.json", (json.dumps({"step": s.train.steps}) + "\n").encode())
         self.events.add("finished", step=s.train.steps, seconds=round(seconds, 3))
+        self.machine.close()
+
+    def _stop(self, step: int, reason: str) -> None:
+        """Record a stop that was asked for. The run is not complete, and can go on."""
+        text = json.dumps({"step": step, "reason": reason}, ensure_ascii=False) + "\n"
+        write_atomic(self.folder / STOPPED, text.encode())
+        self.events.add("stopped", step=step, reason=reason)
         self.machine.close()
 
     def _done(self) -> bool:
@@ -188,6 +207,7 @@ class RunFrame:
             )
         else:
             checkpoint = verify(step_folder(root, step))
+            thin_out(root, s.engine.keep_checkpoints)
         measured = self.measure(self.model, step=step, machine=self.machine)
         rows = [
             measurement_row(
@@ -241,7 +261,8 @@ class RunFrame:
             prior = load_gpt2(self.prior, dropout=0.0).to(self.machine.device)
             answers = self.sample_groups(prior, prompts, 1, generator)
             rewards = score_batch(
-                self.reward or self.task.reward, answers.text, answers.prompt, vectors=self.reward is not None
+                self.reward or self.task.reward, answers.text, answers.prompt, vectors=self.reward is not None,
+                timeout=s.train.reward_timeout,
             ).values
             rewards = rewards[~np.isnan(rewards)]
             if not len(rewards):

@@ -74,7 +74,14 @@ class Judged:
     keys: list[str | None]
 
 
-def judge(rollouts: Rollouts, task: Task, *, needs: Sequence[str], reward: ScoreFunction | None = None) -> Judged:
+def judge(
+    rollouts: Rollouts,
+    task: Task,
+    *,
+    needs: Sequence[str],
+    reward: ScoreFunction | None = None,
+    timeout: float | None = None,
+) -> Judged:
     """Score rollouts and tell them apart.
 
     Parameters
@@ -84,6 +91,8 @@ def judge(rollouts: Rollouts, task: Task, *, needs: Sequence[str], reward: Score
     reward : function, optional
         Replaces the task's reward; quality stays the task's. It may return K rewards per text, (n, K): ``reward_vector``, and
         ``reward`` is their mean.
+    timeout : float, optional
+        Seconds for one call of the reward and of the score, see :func:`breadth.tasks.scoring.score_batch`.
 
     Raises
     ------
@@ -92,10 +101,10 @@ def judge(rollouts: Rollouts, task: Task, *, needs: Sequence[str], reward: Score
     """
     texts, prompts, device = rollouts.text, rollouts.prompt, rollouts.tokens.device
     graded = reward is not None or type(task).reward is not Task.reward
-    scored = score_batch(reward or task.reward, texts, prompts, vectors=reward is not None)
+    scored = score_batch(reward or task.reward, texts, prompts, vectors=reward is not None, timeout=timeout)
     if "reward_vector" in needs:
         scored = _with_vector(scored, task, texts, prompts, own=reward is not None)
-    quality = score_batch(task.score, texts, prompts).values if graded else scored.values
+    quality = score_batch(task.score, texts, prompts, timeout=timeout).values if graded else scored.values
     keys = task.key(texts, prompts)
     parsable = np.array([k is not None for k in keys])
     group = rollouts.group.cpu().numpy()

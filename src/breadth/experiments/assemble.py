@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -25,13 +26,14 @@ from breadth.config import (
     RunSettings,
     StudySettings,
     build_settings,
-    cross_checks,
     nearest,
     read_toml,
 )
+from breadth.config_checks import cross_checks
+from breadth.data_settings import SECTIONS
 from breadth.engine.checkpoint import WEIGHTS, CheckpointError, file_hash
-from breadth.engine.streams import trainable
-from breadth.ledger.rows import write_atomic
+from breadth.engine.streams import suits, trainable
+from breadth.ledger.rows import clear_leftovers, commit_folder, write_atomic
 from breadth.objectives.composition import Objective
 from breadth.studies import paths as studies
 from breadth.tasks.protocol import Task
@@ -77,9 +79,9 @@ def make(entry: Kind, build: Callable[..., Any]) -> Any:
 
 def catalogue_checks(settings: Common) -> list[str]:
     """Return problems of the task and of every objective: unknown names, unknown or unusable numbers."""
-    problems = []
+    problems, task = [], None
     try:
-        make(settings.task, catalogue.task)
+        task = make(settings.task, catalogue.task)
     except (ValueError, TypeError, ImportError, AttributeError, KeyError, OSError) as error:
         problems.append(f"task.{_plain(error)}" if str(error).startswith("kind") else f"task: {_plain(error)}")
     if isinstance(settings, RunSettings):
@@ -88,13 +90,50 @@ def catalogue_checks(settings: Common) -> list[str]:
         entries = {f"objectives.{k}": Kind(kind=e.kind or k, **e.numbers) for k, e in settings.objectives.items()}
     else:
         entries = {}
+    built: dict[str, Objective] = {}
     for where, entry in entries.items():
         try:
-            reason = trainable(make(entry, catalogue.objective))
+            objective = make(entry, catalogue.objective)
+            reason = trainable(objective) or (None if task is None else suits(objective, task))
             if reason is not None:
                 problems.append(f"{where}: {reason}")
+            built[where] = objective
         except (ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
             problems.append(f"{where}: {_plain(error)}")
+    return problems + (_unused_sections(settings, built) if len(built) == len(entries) else [])
+
+
+def section_of(objective: Objective) -> str | None:
+    """Return the section that says what an objective learns from: ``preference``, ``sft``, or None for its own rollouts."""
+    if objective.family == "pair" or hasattr(objective, "pairs"):
+        return "preference"
+    return "sft" if objective.family == "sft" else None
+
+
+def _unused_sections(settings: Common, objectives: Mapping[str, Objective]) -> list[str]:
+    """Return the problems of sections that no objective reads, and of controls that an objective would not notice."""
+    problems = []
+    of_all = {section_of(objective) for objective in objectives.values()}
+    for name in ("preference", "sft"):
+        if getattr(settings, name) is not None and name not in of_all:
+            problems.append(f"{name}: no objective here learns from it: {', '.join(o.name for o in objectives.values())}; remove [{name}]")
+    for where, objective in objectives.items():
+        own = settings
+        if isinstance(settings, StudySettings):
+            own = settings.objectives[where.removeprefix("objectives.")]
+            problems += [
+                f"{where}.{name}: {objective.name!r} does not learn from it; remove it"
+                for name in ("preference", "sft")
+                if getattr(own, name) and name != section_of(objective)
+            ]
+        train = {**settings.train.model_dump(), **(own.train if isinstance(settings, StudySettings) else {})}
+        if train.get("reward_transform") is not None and section_of(objective) is not None:
+            problems.append(f"{where}: train.reward_transform changes the reward of rollouts, and {objective.name!r} learns from examples; remove it")
+        control = dict(own.control or {}) if isinstance(settings, StudySettings) else settings.control
+        reward = control.get("reward") if isinstance(control, dict) else getattr(control, "reward", None)
+        needs = getattr(objective, "inner", objective).needs
+        if reward in ("random", "shuffled") and "reward_vector" in needs:
+            problems.append(f"{where}: control.reward = {reward!r} replaces the one reward, and {objective.name!r} reads reward_vector")
     return problems
 
 
@@ -122,12 +161,22 @@ def resolve(settings: RunSettings) -> RunSettings:
     """Return settings with nothing left to defaults of the code: every number of the objective, passes and minibatches."""
     objective = objective_of(settings)
     train = settings.train
+    numbers = {**objective.settings, **settings.objective.numbers}
+    if "of" in objective.settings:  # a table of the objective inside, with every number of its own
+        numbers["of"] = objective.settings["of"]
+    wanted = section_of(objective)
+    sections = {
+        name: (getattr(settings, name) or model()) if name == wanted else None
+        for name, model in SECTIONS.items()
+        if name != "control"
+    }
     recommended = {name: int(objective.recommended.get(name, 1)) for name in ("inner_epochs", "minibatches")}
     missing = {name: number for name, number in recommended.items() if getattr(train, name) is None}
     return settings.model_copy(
         update={
-            "objective": Kind(kind=settings.objective.kind, **{**objective.settings, **settings.objective.numbers}),
+            "objective": Kind(kind=settings.objective.kind, **numbers),
             "train": train.model_copy(update=missing),
+            **sections,
         }
     )
 
@@ -198,7 +247,7 @@ def _corpus_hash(settings: Common, task: Task) -> str:
     about, size = task.describe(), settings.prior.corpus_size or settings.prior.steps * settings.prior.batch_size
     digest = hashlib.sha256(json.dumps([task.vocabulary().to_dict(), about.max_tokens, about.end_token]).encode())
     for text in task.corpus(size, seed=settings.prior.seed):
-        digest.update(text.encode() + b"\n")
+        digest.update(("\x1f".join(text) if isinstance(text, tuple) else text).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -220,6 +269,7 @@ def prepare_prior(
         source, timing = root / key, root / f"{key}.seconds.json"
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f"{key}.lock"):
+            clear_leftovers(root, re.escape(timing.name))
             from_cache = (source / WEIGHTS).is_file()
             if not from_cache:
                 from breadth.engine.pretrain import pretrain
@@ -235,7 +285,7 @@ def prepare_prior(
                     on_step=on_step,
                 )
                 write_atomic(timing, json.dumps({"seconds": round(time.perf_counter() - started, 2)}).encode())
-                shutil.rmtree(root / f"{key}.work", ignore_errors=True)
+            shutil.rmtree(root / f"{key}.work", ignore_errors=True)
         seconds = json.loads(timing.read_text())["seconds"] if timing.is_file() else None
     weights = file_hash(source / WEIGHTS)
     if (target / WEIGHTS).is_file():
@@ -245,10 +295,17 @@ def prepare_prior(
                 "output folder, or delete this one"
             )
     else:
-        temporary = target.with_name(f".{target.name}.tmp")
+        clear_leftovers(target.parent, re.escape(target.name))
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")  # two processes may want the folder: one will be refused
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary)
-        temporary.rename(target)
+        try:
+            shutil.copytree(source, temporary)
+            commit_folder(temporary, target)
+        except OSError:
+            if not (target / WEIGHTS).is_file() or file_hash(target / WEIGHTS) != weights:
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     facts_path = target / "breadth.json"
     facts = json.loads(facts_path.read_text()) if facts_path.is_file() else {}
     return Prior(target, key, from_cache, seconds, {**facts, "weights": weights[:16]})

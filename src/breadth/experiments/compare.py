@@ -214,7 +214,7 @@ def compare_runs(
         Fewer than two objectives, an unknown baseline, or runs that cannot be compared.
     """
     check_comparable(runs)
-    baseline = _baseline(runs, baseline)
+    baseline = pick_baseline(runs, baseline)
     metrics = Metrics(quality=quality, frontier_diversity=diversity)
     lifts = []
     for q in [*common_qualities(runs, at_quality, metrics), None]:
@@ -243,7 +243,7 @@ def compare_frontiers(
         As :func:`compare_runs`.
     """
     check_comparable(runs)
-    baseline = _baseline(runs, baseline)
+    baseline = pick_baseline(runs, baseline)
     tests = [
         frontier_test(members, runs[baseline], metric=diversity, margin=margin, quality_metric=quality)
         for label, members in runs.items()
@@ -256,7 +256,8 @@ def compare_frontiers(
     return tests
 
 
-def _baseline(runs: dict[str, list[Run]], baseline: str | None) -> str:
+def pick_baseline(runs: dict[str, list[Run]], baseline: str | None) -> str:
+    """Return the baseline's label: the one named, else the first; ValueError for one objective alone or an unknown name."""
     from breadth.config import nearest
 
     if len(runs) < 2:

@@ -95,7 +95,7 @@ def draw_samples(
     unique : bool
         Keep the first of equal valid answers only, and draw on until there are n, or up to 20·n draws.
     sampling : mapping, optional
-        ``temperature``, ``top_k``, ``top_p``, ``max_tokens``; default those of the run's measurements.
+        ``temperature``, ``top_k``, ``top_p``, ``min_p``, ``max_tokens``; default those of the run's measurements.
     task : Task, optional
         For a run whose task was an object.
 

@@ -13,6 +13,7 @@ from breadth.experiments.notation import is_number
 Picture = Callable[[str], str | None]
 
 LONGEST_TEXT = 400  # characters of one sample on the page
+LONGEST_PROMPT = 240
 PICTURE_BYTES = 1_500_000  # of all pictures together: the page stays below 8 MB beside 4.8 MB of Plotly
 
 
@@ -28,6 +29,7 @@ class Example:
     count: int  # how often this very text was sampled (in a cluster: how often its key was)
     share: float  # count over all samples of the checkpoint
     picture: str | None  # its name in the picture book
+    prompt: str = ""  # what it answers, where the checkpoint's samples answer more than one
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,13 @@ class PictureBook:
             self._of_text[text] = self._keep(svg) if svg else None
         return self._of_text[text]
 
+    def add(self, key: str, draw: Callable[[], str | None]) -> str | None:
+        """Return the name of a picture that is drawn in a way of its own, once for each ``key``; None as above."""
+        if key not in self._of_text:
+            svg = draw()
+            self._of_text[key] = self._keep(svg) if svg else None
+        return self._of_text[key]
+
     def _keep(self, svg: str) -> str | None:
         if len(svg.encode()) > self._left:
             self.n_left_out += 1
@@ -95,22 +104,23 @@ def galleries(evidence: Evidence, book: PictureBook) -> list[Gallery]:
 def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int = 8, n_examples: int = 4) -> Gallery:
     """Return the examples of one run's last checkpoint.
 
-    Clusters: parsable samples by canonical key, most frequent first, each shown by its first sample. Best: highest
-    quality, ties in the order of sampling. Typical: quality nearest to the median of the parsable samples, then
-    log-probability nearest to its median. Best and typical are taken from the valid samples, where there are any. Not
-    valid: most frequent text first. No list shows a key (not valid: a text) twice.
+    Clusters: parsable samples by canonical key (and prompt, where there are several), most frequent first, each shown by its
+    first sample. Best: highest quality, ties in the order of sampling. Typical: quality nearest to the median of the parsable
+    samples, then log-probability nearest to its median. Best and typical are taken from the valid samples, where there are any.
+    Not valid: most frequent text first. No list shows a key (not valid: a text) twice.
     """
     import pyarrow.parquet as parquet
 
     rows = parquet.read_table(run.samples).to_pylist()
     parsable = [row for row in rows if row["parsable"]]
-    keys = Counter(row["key"] for row in parsable)
-    texts = Counter(row["text"] for row in rows)
-    first = {row["key"]: row for row in reversed(parsable)}
+    keys = Counter((row.get("prompt"), row["key"]) for row in parsable)
+    texts = Counter((row.get("prompt"), row["text"]) for row in rows)
+    first = {(row.get("prompt"), row["key"]): row for row in reversed(parsable)}
+    several = len({row.get("prompt") for row in rows}) > 1
 
     def example(row: dict[str, Any], count: int) -> Example:
         text = row["text"]
-        kept = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+        kept = _cut(text, LONGEST_TEXT)
         picture = book(text) if row["parsable"] else None
         return Example(
             text=kept,
@@ -121,6 +131,7 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
             count=count,
             share=count / len(rows),
             picture=picture,
+            prompt=_cut(str(row["prompt"]), LONGEST_PROMPT) if several and row.get("prompt") else "",
         )
 
     shown = keys.most_common(n_clusters)
@@ -130,7 +141,7 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
     scored = [row for row in scored if row["valid"]] or scored
     best = sorted(scored, key=lambda row: -row["quality"])
     typical = sorted(scored, key=lambda row: (abs(row["quality"] - quality), abs((row["seq_logp"] or 0.0) - logp)))
-    invalid = sorted((row for row in rows if not row["valid"]), key=lambda row: -texts[row["text"]])
+    invalid = sorted((row for row in rows if not row["valid"]), key=lambda row: -texts[row.get("prompt"), row["text"]])
     return Gallery(
         label=run.label,
         name=name,
@@ -142,10 +153,14 @@ def gallery(run: RunEvidence, name: str, book: PictureBook, *, n_clusters: int =
         n_keys=len(keys),
         clusters=tuple(example(first[key], count) for key, count in shown),
         rest_share=1 - sum(count for _, count in shown) / len(rows) if rows else 0.0,
-        best=tuple(example(row, texts[row["text"]]) for row in _distinct(best, "key", n_examples)),
-        typical=tuple(example(row, texts[row["text"]]) for row in _distinct(typical, "key", n_examples)),
-        invalid=tuple(example(row, texts[row["text"]]) for row in _distinct(invalid, "text", n_examples)),
+        best=tuple(example(row, texts[row.get("prompt"), row["text"]]) for row in _distinct(best, "key", n_examples)),
+        typical=tuple(example(row, texts[row.get("prompt"), row["text"]]) for row in _distinct(typical, "key", n_examples)),
+        invalid=tuple(example(row, texts[row.get("prompt"), row["text"]]) for row in _distinct(invalid, "text", n_examples)),
     )
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _median(values: list[float]) -> float:

@@ -100,7 +100,8 @@ def train_settings(
     watcher = watcher or Silent()
     settings = resolve(settings)
     claim_folder(settings, out, write=False)  # before a prior is trained for nothing; the run claims it under its lock
-    given = {} if task is None else {"task": task}
+    given: dict[str, Any] = {} if task is None else {"task": task}
+    given["on_note"] = getattr(watcher, "note", lambda text: None)
     task = task or task_of(settings)
     watcher.stage("prior")
     prior = prepare_prior(settings, task, out / "prior", on_step=lambda row: watcher.prior(row, settings.prior.steps))
@@ -140,20 +141,34 @@ def measure(path: str | Path, **options: Any) -> dict[int, list[Measurement]]:
 
 
 def report_runs(
-    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None
+    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None, live: int | None = None
 ) -> tuple[dict[str, Any], Path]:
-    """Summarise any runs and write their page; return the summary and the page's path."""
+    """Summarise any runs and write their page; return the summary and the page's path.
+
+    ``live``: the page loads itself again every so many seconds.
+    """
     from breadth.experiments.compare import load_runs
     from breadth.experiments.report import build_report
     from breadth.experiments.summary import summarise_runs
 
     folder = Path(paths[0])
     runs = load_runs(paths)
-    summary, task = summarise_runs(runs, folder=folder, baseline=baseline)
+    planned = _study_settings(paths)
+    order = [label for label in planned.get("objectives", {}) if label in runs]
+    runs = {label: runs[label] for label in [*order, *(label for label in runs if label not in order)]}
+    head = planned.get("study") or {}
+    summary, task = summarise_runs(runs, folder=folder, baseline=baseline or (head.get("baseline") if head.get("baseline") in runs else None))
+    summary["title"] = head.get("title") or summary["title"]
     page = build_report(
-        folder, summary, out=out or folder / "report.html", picture=None if task is None else task.picture
+        folder, summary, out=out or folder / "report.html", picture=None if task is None else task.picture, live=live
     )
     write_atomic(
         page.with_suffix(".json"), (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
     )
     return summary, page
+
+
+def _study_settings(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return the settings of the study that a single path leads to; empty for runs, or for several folders."""
+    file = Path(paths[0]) / "study.json"
+    return json.loads(file.read_text(encoding="utf-8")) if len(paths) == 1 and file.is_file() else {}

@@ -71,3 +71,20 @@ def of_numbers(evidence: Evidence) -> str:
     """Return how many numbers the ledgers hold."""
     count = sum(is_number(row.get("value")) for run in evidence.runs for row in run.rows)
     return f"Every number: {plural(count, 'measurement')} with the ledger rows they stand in"
+
+
+def of_passes(evidence: Evidence) -> str:
+    """Return how many objectives fall behind their prior within the tries that were measured."""
+    from breadth.experiments.pass_curves import FAMILIES, curve_of, tries_in
+
+    metric = FAMILIES["pass"]
+    found = []
+    for label in evidence.labels:
+        runs = [(run.seed, run.rows) for run in evidence.of(label) if run.complete and tries_in(run.rows, metric)]
+        if runs:
+            found.append(curve_of(label, runs, metric))
+    if not found:
+        return "Success over the number of tries"
+    behind = sum(curve.crossing is not None for curve in found)
+    verb = "falls" if behind == 1 else "fall"
+    return f"{behind} of {plural(len(found), 'objective')} {verb} behind the prior within {max(curve.k[-1] for curve in found)} tries"

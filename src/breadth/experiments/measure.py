@@ -14,15 +14,16 @@ import torch
 from breadth.config import RunSettings
 from breadth.engine.checkpoint import step_folder, steps_on_disk, verify
 from breadth.engine.gpt import GPT, load_gpt2
-from breadth.engine.loop import sampling_of
 from breadth.engine.machine import Machine
 from breadth.engine.policy import score_completions
-from breadth.engine.rollout import sample
+from breadth.engine.rollout import Sampling, sample
+from breadth.engine.run_frame import sampling_of
 from breadth.engine.tokenizer import Tokenizer, banned_tokens, load_tokenizer
 from breadth.ledger.events import EventLog
 from breadth.ledger.rows import measurement_row, write_atomic
 from breadth.ledger.run import find_runs, load_run
 from breadth.ledger.samples import write_samples
+from breadth.metrics.averages import mean_over_texts
 from breadth.metrics.measure import measure_sets
 from breadth.records import Measurement
 from breadth.seeds import derive_seed
@@ -46,6 +47,7 @@ class CheckpointMeasure:
     task: Task
     prior: GPT
     tokenizer: Tokenizer
+    sampling: Sampling | None = None  # how answers are drawn, where it is not as the settings say
 
     def __call__(self, model: GPT, *, step: int, machine: Machine) -> list[Measurement]:
         s, m = self.settings, self.settings.measure
@@ -53,11 +55,12 @@ class CheckpointMeasure:
         sampling = sampling_of(m, self.task)
         if s.sample.max_tokens is not None:
             sampling = type(sampling)(**{**vars(sampling), "max_tokens": s.sample.max_tokens})
+        sampling = self.sampling or sampling
         banned = banned_tokens(self.tokenizer, end_token=sampling.end_token)
         prompts = self.task.prompts(m.sets, seed=derive_seed(s.seed, "measure", step), split="valid")
         texts: list[str] = []
         asked: list[str] = []
-        columns: dict[str, list[np.ndarray]] = {"seq_logp": [], "prior": [], "length": [], "entropy": []}
+        columns: dict[str, list[np.ndarray]] = {"seq_logp": [], "sampled": [], "prior": [], "length": [], "entropy": []}
         per_call = max(1, MAX_ROWS // m.samples_per_set)
         for first in range(0, m.sets, per_call):
             part = prompts[first : first + per_call]
@@ -69,11 +72,12 @@ class CheckpointMeasure:
             texts += rollouts.text
             asked += rollouts.prompt
             columns["seq_logp"].append(_sum(rollouts.logp_old))
+            columns["sampled"].append(_sum(rollouts.logp_sampled))
             columns["prior"].append(_sum(prior_logp))
             columns["length"].append(rollouts.mask.sum(-1).cpu().numpy())
             columns["entropy"].append(_sum(rollouts.entropy))
         numbers = {name: np.concatenate(parts) for name, parts in columns.items()}
-        scored = score_batch(self.task.score, texts, asked)
+        scored = score_batch(self.task.score, texts, asked, timeout=s.train.reward_timeout)
         if scored.n_unscored > UNSCORED_LIMIT * len(texts):
             raise RuntimeError(
                 f"measuring step {step}: {scored.n_unscored} of {len(texts)} samples could not be scored: {'; '.join(scored.failures[:3])}"
@@ -89,6 +93,12 @@ class CheckpointMeasure:
             lengths=numbers["length"],
             entropy_sum=numbers["entropy"],
         )
+        if m.entropy_of == "truncated":
+            per_token = -numbers["sampled"] / np.maximum(numbers["length"], 1)
+            members = np.arange(len(texts)).reshape(m.sets, -1)
+            written = [rows_of[numbers["length"][rows_of] > 0] for rows_of in members]
+            entropy = mean_over_texts("policy_entropy", per_token, written, 0, "nats/token")
+            rows = [entropy if row.metric == "policy_entropy" else row for row in rows]
         if m.keep_samples == "all" or (m.keep_samples == "ends" and step in (0, s.train.steps)):
             self._write_samples(step, texts, asked, scored.values, numbers)
         return rows

@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from breadth.experiments import headlines
-from breadth.experiments.evidence import Evidence, plain, read_evidence
+from breadth.experiments.checkpoints import checkpoint_data
+from breadth.experiments.costs import costs
+from breadth.experiments.decoding_plot import decoding_figure, decoding_title
+from breadth.experiments.embedding import Embedded, packed
+from breadth.experiments.evidence import Evidence, read_evidence
 from breadth.experiments.examples import Picture, PictureBook, galleries
+from breadth.experiments.forecast_panel import forecasts_section
+from breadth.experiments.law_residuals import residuals_figure
+from breadth.experiments.molecule_panels import molecules
 from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, level, number, plural, shown, significant
+from breadth.experiments.pass_curves import passes_figure
 from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, training_figure
 from breadth.experiments.provenance import provenance, settings_by_objective
 from breadth.experiments.table import LAWS, baseline, matched_qualities, result_rows
 from breadth.experiments.traces import theme_colours
+from breadth.experiments.where_panel import where_section
 from breadth.ledger.rows import write_atomic
 
+SCRIPTS = ("page_data.js", "report.js", "checkpoints.js", "page_life.js")  # parts of one script, in this order
 COMPOSED = ("a", "b", "c", "r_max")
 MOST_ROWS = 12_000  # of the table of all numbers: about 1 MB of the page
 NUMBER_COLUMNS = (
@@ -50,7 +59,9 @@ class Section:
     build: Callable[[Evidence, PictureBook], dict[str, Any] | None]
 
 
-def build_report(study_folder: Path, summary: Mapping[str, Any], *, out: Path, picture: Picture | None = None) -> Path:
+def build_report(
+    study_folder: Path, summary: Mapping[str, Any], *, out: Path, picture: Picture | None = None, live: int | None = None
+) -> Path:
     """Write a study's report and return its path.
 
     Parameters
@@ -63,6 +74,8 @@ def build_report(study_folder: Path, summary: Mapping[str, Any], *, out: Path, p
         The HTML file to write, in one piece; its folder is made.
     picture : callable, optional
         ``picture(text)`` gives an SVG drawing of an answer, or None: a task's own ``picture``.
+    live : int, optional
+        For runs that go on: the page loads itself again every so many seconds.
 
     Raises
     ------
@@ -72,7 +85,7 @@ def build_report(study_folder: Path, summary: Mapping[str, Any], *, out: Path, p
     evidence = read_evidence(Path(study_folder), summary)
     book = PictureBook(picture)
     parts = [(section, section.build(evidence, book)) for section in SECTIONS]
-    page = _render(evidence, [(section, words) for section, words in parts if words is not None], book)
+    page = _render(evidence, [(section, words) for section, words in parts if words is not None], book, live)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, page.encode("utf-8", errors="replace"))
@@ -131,6 +144,13 @@ def _figure_section(
         return {"title": title(evidence), "figure": figure} if figure.data else None
 
     return build
+
+
+def laws(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
+    """The laws over their checkpoints, and what they leave over."""
+    figure, left = laws_figure(evidence), residuals_figure(evidence)
+    title = headlines.of_laws(result_rows(evidence.summary))
+    return {"title": title, "figure": figure, "residuals": left if left.data else None} if figure.data else None
 
 
 def fits(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
@@ -257,17 +277,45 @@ SECTIONS = (
         "Frontier",
         _figure_section(frontier_figure, lambda e: headlines.of_frontier(e.summary, result_rows(e.summary))),
     ),
+    Section("decoding", "Decoding", _figure_section(decoding_figure, decoding_title)),
+    Section("passes", "Pass@k", _figure_section(passes_figure, headlines.of_passes)),
     Section("comparisons", "Comparisons", comparisons),
-    Section("laws", "Laws", _figure_section(laws_figure, lambda e: headlines.of_laws(result_rows(e.summary)))),
+    Section("laws", "Laws", laws),
     Section("fits", "Fits", fits),
+    Section("forecasts", "Forecasts", forecasts_section),
     Section("examples", "Examples", examples),
+    Section("molecules", "Molecules", molecules),
+    Section("where", "Where it went", where_section),
     Section("training", "Training", _figure_section(training_figure, lambda _: "What was logged while training")),
+    Section("costs", "Costs", costs),
     Section("settings", "Settings", settings),
     Section("numbers", "All numbers", numbers),
 )
 
 
-def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], book: PictureBook) -> str:
+def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], book: PictureBook, live: int | None) -> str:
+    seconds = evidence.summary.get("seconds") or {}
+    return render_page(
+        "report.html.j2",
+        version=evidence.summary.get("breadth"),
+        verdict=evidence.summary.get("verdict"),
+        summary=evidence.summary,
+        title=evidence.summary.get("title") or evidence.summary.get("study") or "study",
+        names=evidence.names,
+        parts=parts,
+        checkpoints=checkpoint_data(evidence, book),
+        live=live,
+        pictures=book.pictures,
+        n_seeds=len({run.seed for run in evidence.runs}),
+        seconds=duration(seconds.get("total", seconds.get("total_this_time"))),
+    )
+
+
+def render_page(template: str, **words: Any) -> str:
+    """Return a page from a template that is, or extends, ``report.html.j2``: its scripts, style, policy and themes.
+
+    ``words`` need title, verdict, version, parts (pairs of :class:`Section` and its words) and pictures (name to SVG).
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -276,43 +324,32 @@ def _render(evidence: Evidence, parts: list[tuple[Section, dict[str, Any]]], boo
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["embed"] = lambda value: Markup(embed(value))
+    environment.globals["data"] = lambda value, id="": _data_element(packed(value), id)
     environment.filters["plural"] = plural
     environment.filters["number"] = number
-    seconds = evidence.summary.get("seconds") or {}
-    scripts = [get_plotlyjs(), loader.get_source(environment, "report.js")[0]]
+    parts = [loader.get_source(environment, name)[0] for name in SCRIPTS]
+    scripts = [get_plotlyjs(), "(async () => {\n" + "\n".join(parts) + "})();\n"]
     for script in scripts:
         if "</script" in script.lower() or "<!--" in script:
             raise ValueError(
                 "report: a script of the page holds '</script' or '<!--', which would end or hide it inside HTML"
             )
-    return environment.get_template("report.html.j2").render(
-        summary=evidence.summary,
-        title=evidence.summary.get("title") or evidence.summary.get("study") or "study",
-        names=evidence.names,
-        parts=parts,
+    return environment.get_template(template).render(
         policy=_policy(scripts),
         scripts=[Markup(script) for script in scripts],
         style=Markup(loader.get_source(environment, "report.css")[0]),
         themes={"light": theme_colours(False), "dark": theme_colours(True)},
-        pictures=book.pictures,
         verdicts=VERDICTS,
         dash=DASH,
-        n_seeds=len({run.seed for run in evidence.runs}),
-        seconds=duration(seconds.get("total", seconds.get("total_this_time"))),
+        **words,
     )
 
 
-def embed(value: Any) -> str:
-    """Return JSON that may stand inside a ``<script>`` element: no character of it can end the element or begin a tag.
+def _data_element(data: Embedded, id: str) -> Any:
+    from markupsafe import Markup
 
-    Examples
-    --------
-    >>> embed(["</script>"])
-    '["\\\\u003c/script\\\\u003e"]'
-    """
-    text = json.dumps(plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    named = Markup(' id="{}"').format(id) if id else ""
+    return Markup('<script type="{}"{}>{}</script>').format(data.type, named, Markup(data.text))
 
 
 def _policy(scripts: list[str]) -> str:

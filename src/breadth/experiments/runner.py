@@ -19,6 +19,7 @@ from breadth.ledger.rows import write_atomic
 
 POLL_SECONDS = 0.3
 EXTENDABLE = "train.steps"  # the one setting that may grow in a finished run
+WATCHING = "forecast"  # settings that look at a run and decide no update: they may change
 
 
 class RunFailed(RuntimeError):
@@ -61,15 +62,16 @@ def claim_folder(settings: RunSettings, folder: Path, *, write: bool = True) -> 
     path = folder / "config.json"
     wanted = settings.model_dump(mode="json")
     if path.is_file():
-        before, now = _flat(json.loads(path.read_text())), _flat(wanted)
+        before, now = _flat(_as_of_now(json.loads(path.read_text()))), _flat(wanted)
         differs = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
+        deciding = [k for k in differs if k.partition(".")[0] != WATCHING]
         growing = (
-            differs == [EXTENDABLE] and now[EXTENDABLE] > before[EXTENDABLE] and now["train.schedule"] == "constant"
+            deciding == [EXTENDABLE] and now[EXTENDABLE] > before[EXTENDABLE] and now["train.schedule"] == "constant"
         )
-        if differs and not growing:
+        if deciding and not growing:
             raise ConfigError(
                 str(folder),
-                [f"{k}: the run that lies here has {before.get(k)!r}, now {now.get(k)!r} is asked for" for k in differs]
+                [f"{k}: the run that lies here has {before.get(k)!r}, now {now.get(k)!r} is asked for" for k in deciding]
                 + ["use another output folder, or delete this one"],
             )
         if not differs:
@@ -78,6 +80,16 @@ def claim_folder(settings: RunSettings, folder: Path, *, write: bool = True) -> 
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, (json.dumps(wanted, indent=1) + "\n").encode())
+
+
+def _as_of_now(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return stored settings with what they do not name at its default: a run may be older than a setting."""
+    from breadth.experiments.assemble import resolve
+
+    try:
+        return resolve(RunSettings.model_validate(stored)).model_dump(mode="json")
+    except (ValueError, TypeError, ImportError):  # a key that is no more: the comparison names it
+        return stored
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -115,12 +127,13 @@ class FolderLock:
         self._lock.release()
 
 
-def run_job(job: Job, **options: Any) -> None:
-    """Do one run in this process. ``options`` go to :class:`breadth.engine.loop.TrainingRun`."""
+def run_job(job: Job, *, on_note: Callable[[str], None] = lambda text: None, **options: Any) -> None:
+    """Do one run in this process. ``options`` go to :class:`breadth.engine.run_frame.RunFrame`; ``on_note`` is told of live forecasts."""
+    from breadth.engine.example_run import loop_of
     from breadth.engine.gpt import load_gpt2
-    from breadth.engine.loop import TrainingRun
     from breadth.engine.tokenizer import load_tokenizer
     from breadth.experiments.assemble import note_prior, objective_of, resolve, task_of
+    from breadth.experiments.live import LiveForecasts
     from breadth.experiments.measure import CheckpointMeasure
 
     job = replace(job, settings=resolve(job.settings))
@@ -130,7 +143,10 @@ def run_job(job: Job, **options: Any) -> None:
         task = options.pop("task", None) or task_of(job.settings)
         prior = load_gpt2(job.prior, dropout=0.0)
         measure = CheckpointMeasure(job.settings, job.folder, task, prior, load_tokenizer(job.prior))
-        TrainingRun(job.settings, job.folder, task, objective_of(job.settings), job.prior, measure, **options).go()
+        objective = objective_of(job.settings)
+        if job.settings.forecast is not None:
+            options.setdefault("on_checkpoint", LiveForecasts(job.settings.forecast, job.folder, on_note))
+        loop_of(objective)(job.settings, job.folder, task, objective, job.prior, measure, **options).go()
 
 
 def _die_with(parent: int) -> None:
@@ -157,6 +173,7 @@ def _child(job: Job, report: Any, parent: int) -> None:
     except Exception as error:  # reported by the parent with the run's name; nothing is lost, the run can go on
         import traceback
 
+        job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / "error.txt").write_text(traceback.format_exc())
         report.send(("failed", f"{type(error).__name__}: {error}"))
     else:
@@ -178,7 +195,7 @@ def run_jobs(
     """
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(["breadth.engine.loop", "breadth.experiments.measure", "breadth.catalogue"])
-    waiting = list(jobs)
+    waiting = [job for job in jobs if not _finished(job)]
     running: dict[int, tuple[Job, Any, Any]] = {}
     try:
         while waiting or running:
@@ -208,6 +225,17 @@ def run_jobs(
             process.terminate()
         for _, process, _ in running.values():
             process.join(timeout=5)
+
+
+def _finished(job: Job) -> bool:
+    """Return whether a run is done with these very settings: no process need look at it again."""
+    from breadth.experiments.assemble import resolve
+
+    if not look(job.settings, job.folder).done:
+        return False
+    settings = resolve(job.settings)
+    claim_folder(settings, job.folder, write=False)
+    return json.loads((job.folder / "done.json").read_text())["step"] == settings.train.steps
 
 
 def look(settings: RunSettings, folder: Path) -> RunState:

@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 from breadth import __version__
 from breadth.config import StudySettings
+from breadth.engine.checkpoint import CheckpointError
 from breadth.experiments.assemble import Prior, objective_of, prior_of_run, settings_of_run, task_of
 from breadth.experiments.compare import (
     Metrics,
@@ -92,7 +93,7 @@ def summarise_runs(
         margin=0.02,
         n_boot=1000,
     )
-    facts_path = prior_of_run(first.path) / "breadth.json" if (first.path / "prior.json").is_file() else None
+    facts_path = _prior_facts(first.path)
     prior = {
         "hash": first.prior_hash,
         "from_cache": None,
@@ -112,6 +113,16 @@ def summarise_runs(
         "seconds": {},
     }
     return summary, task
+
+
+def _prior_facts(run: Path) -> Path | None:
+    """Return the file of facts about a run's prior; None where the run names none, or was moved without it: a summary needs no weights."""
+    if not (run / "prior.json").is_file():
+        return None
+    try:
+        return prior_of_run(run) / "breadth.json"
+    except CheckpointError:
+        return None
 
 
 def _summary(

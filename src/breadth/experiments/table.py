@@ -208,13 +208,13 @@ def _folded(text: str) -> str:
 
 def markdown_table(summary: Mapping[str, Any]) -> str:
     """Return the same table as GitHub-flavoured Markdown, ending in its caption."""
-    lines = [[_escape(column) for column in _columns(summary)]]
+    lines = [[escape_markdown(column) for column in _columns(summary)]]
     lines.append(["---", *["---:"] * 4, "---", "---", "---"])
-    lines += [[_escape(text) for text, _ in _cells(summary, row)] for row in result_rows(summary)]
+    lines += [[escape_markdown(text) for text, _ in _cells(summary, row)] for row in result_rows(summary)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{_caption(summary)}\n"
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return text that a Markdown reader takes for text: no cell, tag, link or emphasis is opened by it."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "\\|`*_[]":

@@ -11,6 +11,7 @@ from html import escape
 from statistics import fmean
 from typing import Any
 
+from breadth.experiments.checkpoints import hover_words, point_key
 from breadth.experiments.evidence import Evidence, RunEvidence
 from breadth.experiments.notation import is_number, plural
 
@@ -38,12 +39,12 @@ def theme_colours(dark: bool) -> dict[str, str]:
 
 
 def resolve(value: Any, dark: bool = False, key: str = "") -> Any:
-    """Return a figure description with its colour tokens replaced; only keys that end in "color" are looked at."""
+    """Return a figure description with its colour tokens replaced; only keys that end in "color" or "colors" are looked at."""
     if isinstance(value, Mapping):
         return {k: resolve(v, dark, str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [resolve(v, dark, key) for v in value]
-    if isinstance(value, str) and key.endswith("color") and value.startswith("@"):
+    if isinstance(value, str) and key.endswith(("color", "colors")) and value.startswith("@"):
         token, _, opacity = value[1:].partition("/")
         colour = theme_colours(dark)[token]
         red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
@@ -123,11 +124,23 @@ def cloud(
     opacity: float,
     legend: bool = True,
 ) -> list[dict[str, Any]]:
-    """Return the checkpoints of all runs of an objective as one trace of points."""
+    """Return the checkpoints of all runs of an objective as one trace of points.
+
+    ``customdata`` of a point: which checkpoint it is, its numbers, and the key by which the page shows its samples.
+    """
     points = []
     for run in evidence.of(label):
         x, y = run.series(evidence.metric(x_role)), run.series(evidence.metric(y_role))
-        points += [(x[step]["value"], y[step]["value"], f"seed {run.seed}, step {step}") for step in x if step in y]
+        words = hover_words(evidence, run)
+        points += [
+            (
+                x[step]["value"],
+                y[step]["value"],
+                [f"seed {run.seed}, step {step}", words[step], point_key(evidence, run, step)],
+            )
+            for step in x
+            if step in y
+        ]
     if not points:
         return []
     colour, _, symbol = looks(index)
@@ -142,7 +155,7 @@ def cloud(
             "marker": {"symbol": symbol, "size": 6, "color": f"{colour}/{opacity}"},
             "showlegend": panel == 1 and legend,
             "meta": {"role": "checkpoint"},
-            "hovertemplate": "%{fullData.name}, %{customdata}<br>x %{x:.4g}, y %{y:.4g}<extra></extra>",
+            "hovertemplate": "%{fullData.name}, %{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         }
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from breadth.experiments.notation import display_names
 from breadth.experiments.table import headline_quality
 
 
@@ -25,7 +26,7 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
     rows = [c for c in summary["comparisons"] if c["quality"] == at]
     if not rows:
         return ""
-    title = objectives[baseline]["title"]
+    names = display_names(summary)
     rates = {entry["settings"]["train"]["learning_rate"] for entry in objectives.values()}
     tuned = f"at learning rate {rates.pop():g}" if len(rates) == 1 else "each at its own learning rate"
     if summary.get("tuning"):
@@ -37,7 +38,7 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
         fewer = "" if c["n_seeds"] == n else f", {c['n_seeds']} of {n} seeds"
         known = c["value"] is not None and c["low"] is not None
         tail = f" ({c['value']:+.3f}, {c['low']:.3f} to {c['high']:.3f}{fewer})" if known else ""
-        groups.setdefault(c["verdict"], []).append(objectives[c["a"]]["title"] + tail)
+        groups.setdefault(c["verdict"], []).append(names[c["a"]] + tail)
     words = {
         "bought": "bought diversity",
         "lost": "lost diversity",
@@ -45,7 +46,7 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
         "cannot tell": "cannot be told apart from it with these seeds",
     }
     said = "; ".join(f"{listed(groups[v])} {words[v]}" for v in words if v in groups)
-    return f"{where}, against {title} and {tuned} ({n} paired seeds): {said}."
+    return f"{where}, against {names[baseline]} and {tuned} ({n} paired seeds): {said}."
 
 
 def _telling_quality(summary: Mapping[str, Any]) -> float | None:
@@ -57,11 +58,11 @@ def _telling_quality(summary: Mapping[str, Any]) -> float | None:
 
 def _law_words(summary: Mapping[str, Any]) -> str:
     words = {"holds": "holds for", "does not hold": "does not hold for", "cannot tell": "is left open by the data of"}
-    said = []
+    said, names = [], display_names(summary)
     for law, name in (("R-D", "R = −a·exp(c·D)+b"), ("R-H", "R = −a₀·exp(c₀·H)+b₀")):
         verdicts: dict[str, list[str]] = {}
-        for entry in summary["objectives"].values():
-            verdicts.setdefault(entry["fits"][law]["verdict"], []).append(entry["title"])
+        for label, entry in summary["objectives"].items():
+            verdicts.setdefault(entry["fits"][law]["verdict"], []).append(names[label])
         said.append(f"{name} " + ", and ".join(f"{words[v]} {listed(verdicts[v])}" for v in words if v in verdicts))
     return f"The law {'; the law '.join(said)} (all seeds together)."
 

@@ -134,7 +134,7 @@ def fit_both_axes(
     return BothAxes(params, plain, float(found.res_var), int(x.size), n - int(x.size), bool(found.success), note)
 
 
-def _pairs(quality: Sequence, diversity: Sequence, order: np.ndarray) -> tuple[list, list]:
+def _pairs(quality: Sequence[Any], diversity: Sequence[Any], order: np.ndarray) -> tuple[list[Any], list[Any]]:
     both = [(np.nan if diversity[i] is None else diversity[i], quality[i]) for i in order]
     return [b[0] for b in both], [b[1] for b in both]
 

@@ -79,9 +79,10 @@ def compose_laws(fit_rh: LawFit, fit_hd: LawFit, direct: LawFit | None = None) -
         return Composition(None, None, None, None, beside, None, "; ".join(doubts) or "a parameter is not known")
     a, c = float(a0 * np.exp(c0 * b1)), c0 * a1
     gap = None
-    if direct is not None and direct.x and None not in beside.values() and a > 0:
+    da, db, dc = (beside.get(name) for name in ("a", "b", "c"))
+    if direct is not None and direct.x and da is not None and db is not None and dc is not None and a > 0:
         d = np.array(direct.x)
-        gap = float(np.abs(exponential(d, a, b0, c) - exponential(d, beside["a"], beside["b"], beside["c"])).max())
+        gap = float(np.abs(exponential(d, a, b0, c) - exponential(d, da, db, dc)).max())
         doubts.append(f"composed and direct law differ by up to {gap:.3f} of R over the measured D")
     if c <= 0:
         doubts.append(f"H falls with D (slope {a1:.3g}): the composed law would rise with D")

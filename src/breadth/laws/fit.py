@@ -243,7 +243,7 @@ def _reversal(spline: Yardstick | None, n: int, n_effective: float) -> tuple[flo
     return spline.largest_reversal, spline.reversal_from, spline.reversal_to, p
 
 
-def _bound(curve: Curve, point: Projection, x: np.ndarray, x_name: str) -> tuple[str, float] | None:
+def _bound(curve: Curve, point: Projection, x: np.ndarray, x_name: str) -> tuple[str, str] | None:
     axes = curve.axes(x)
     if not axes or point.beta[0] == 0 or not (point.at_low[0] or point.at_high[0]):
         return None

@@ -222,7 +222,10 @@ def tabulate(cases: Sequence[Case]) -> list[Score]:
             told = [c for c in every if c.predicted.value is not None]
             errors = [np.array([abs(getattr(c, side) - c.truth) for c in told]) for side in ("persistence", "spline")]
             own = np.array([abs(float(c.predicted.value or 0.0) - c.truth) for c in told])
-            all_errors = (own, *errors)
+            medians, means = [], []  # of our own errors, then of the rivals'
+            for e in (own, *errors):
+                medians.append(float(np.median(e)) if told else None)
+                means.append(float(e.mean()) if told else None)
             table.append(
                 Score(
                     share,
@@ -230,10 +233,10 @@ def tabulate(cases: Sequence[Case]) -> list[Score]:
                     len(told),
                     len(every) - len(told),
                     sum(c.model == "law" for c in told),
-                    *(float(np.median(e)) if told else None for e in all_errors),
-                    *(float(e.mean()) if told else None for e in all_errors),
-                    _coverage(told, "80"),
-                    _coverage(told, "95"),
+                    *(medians[0], medians[1], medians[2]),
+                    *(means[0], means[1], means[2]),
+                    coverage80=_coverage(told, "80"),
+                    coverage95=_coverage(told, "95"),
                 )
             )
     return table

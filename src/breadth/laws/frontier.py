@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,11 +92,11 @@ def diversity_at_quality(
         else:
             reason = _never(_row_means(r), quality)
         return Attainment(quality, None, None, 0, tuple(chosen), None, reason)
-    errors = [error for _, error, _, _ in readings]
+    errors = [error for _, error, _, _ in readings if error is not None]
     return Attainment(
         quality=quality,
         value=float(np.mean([value for value, _, _, _ in readings])),
-        error=None if None in errors else float(np.sqrt(np.sum(np.square(errors)))) / len(errors),
+        error=None if len(errors) < len(readings) else float(np.sqrt(np.sum(np.square(errors)))) / len(errors),
         n=sum(size for _, _, size, _ in readings),
         steps=tuple(chosen),
         quality_read=float(np.mean([read for _, _, _, read in readings])),
@@ -194,7 +195,7 @@ def highest_common_quality(methods: Mapping[str, Iterable[tuple[Sets, Sets]]]) -
     return min(reached)  # type: ignore[type-var]
 
 
-def _matrices(quality_sets: Sets, diversity_sets: Sets, steps: Sequence[float] | None) -> tuple:
+def _matrices(quality_sets: Sets, diversity_sets: Sets, steps: Sequence[float] | None) -> tuple[Any, ...]:
     n = len(quality_sets)
     if n == 0:
         raise ValueError("quality_sets: expected at least one checkpoint, got none")

@@ -104,9 +104,10 @@ def frontier_test(
     cut = [_cut(found, m, shared, n_sets) for found, m in zip(pairs, marks, strict=True)]
     start = max(_mean(r[0]) for r, _ in cut)
     reached = [highest_reached(r, d) for r, d in cut]
-    if None in reached or np.isnan(start):
+    highest = [quality for quality in reached if quality is not None]
+    if len(highest) < len(reached) or np.isnan(start):
         return _nothing(about, "a run has no measured quality or diversity")
-    top, ceiling = float(min(reached)), float(max(reached))  # type: ignore[type-var]
+    top, ceiling = float(min(highest)), float(max(highest))
     if not top > start:
         return _nothing(
             about, f"a run never gets beyond the quality of the prior, {start:.3f}: the frontiers share no range"
@@ -115,7 +116,7 @@ def frontier_test(
     curves = np.array([attainment_matrix(r, d, grid) for r, d in cut])  # (2S, m)
     a, b = curves[: len(seeds)], curves[len(seeds) :]
     difference = a - b
-    over = {"seeds": seeds, "margin": margin, "labels": labels}
+    over: dict[str, Any] = {"seeds": seeds, "margin": margin, "labels": labels}
     means = [(row * _trapezoid(grid)).sum(1).tolist() for row in (a, b)]
     area = lift_from_values(*means, at=f"the frontier from R = {start:.2f} to {top:.2f}", quality=top, **over)
     wide = np.linspace(start, ceiling, GRID)
@@ -148,7 +149,7 @@ def _rollouts_per_step(run: Any) -> int | None:
     return None if prompts is None or group is None else int(prompts) * int(group)
 
 
-def _cut(found: tuple, marks: Sequence[float], shared: Sequence[float], n_sets: int) -> tuple[list, list]:
+def _cut(found: tuple[Any, ...], marks: Sequence[float], shared: Sequence[float], n_sets: int) -> tuple[list[Any], list[Any]]:
     keep = [marks.index(mark) for mark in shared]
     return tuple([part[i][:n_sets] for i in keep] for part in found[1:])  # type: ignore[return-value]
 
@@ -169,7 +170,7 @@ def _ranges(grid: np.ndarray, inside: np.ndarray) -> list[tuple[float, float]]:
     return [(float(grid[i]), float(grid[j - 1])) for i, j in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _sentence(labels: tuple[str, str], area: Lift, above: list, below: list, critical: float | None) -> str:
+def _sentence(labels: tuple[str, str], area: Lift, above: list[Any], below: list[Any], critical: float | None) -> str:
     if critical is None:
         return f"{area.sentence} No band: {LEAST_SEEDS} seeds are needed for one."
     parts = [

@@ -114,7 +114,8 @@ def _widened(draws: np.ndarray, share: float | None, widen: Widening, bounds: tu
     """Draws moved away from their median by the factor learnt for that share of training; as they are where it is not known."""
     if share is None:
         return draws
-    factor = float(np.interp(share, *zip(*widen, strict=True)))
+    shares, factors = zip(*widen, strict=True)
+    factor = float(np.interp(share, shares, factors))
     middle = np.median(draws, axis=0)
     return np.clip(middle + factor * (draws - middle), *bounds)
 

@@ -152,11 +152,12 @@ def lift_from_values(
         raise ValueError(f"margin: expected a positive number, got {margin}")
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     missing = _missing([a, b], labels, names, at, unpaired, quality is None)
-    value = low = high = needed = p_value = for_margin = None
+    value: float | None = None
+    low = high = needed = p_value = for_margin = None
     difference = np.array([x - y for x, y in pairs])
     if pairs:
         value = float(difference.mean())
-    if len(pairs) >= 2:
+    if value is not None and len(pairs) >= 2:
         error = float(difference.std(ddof=1) / np.sqrt(len(pairs)))
         low, high = (value + float(t_distribution.ppf(p, len(pairs) - 1)) * error for p in (0.025, 0.975))
         half = float(t_distribution.ppf(0.95, len(pairs) - 1)) * error
@@ -167,7 +168,7 @@ def lift_from_values(
         for_margin = seeds_that_would_tell(spread, margin, 1)
     else:
         verdict = "cannot tell"
-    if verdict == "cannot tell" and len(pairs) >= 2:
+    if value is not None and verdict == "cannot tell" and len(pairs) >= 2:
         needed = seeds_that_would_tell(spread, max(abs(value), margin), len(pairs))
     return Lift(
         at=at,
@@ -233,7 +234,7 @@ def _sentence(
 
 
 def _missing(
-    values: list, labels: tuple[str, str], seeds: list, at: str, unpaired: Sequence[int], at_a_step: bool
+    values: list[Any], labels: tuple[str, str], seeds: list[Any], at: str, unpaired: Sequence[int], at_a_step: bool
 ) -> str:
     parts = []
     for label, side in zip(labels, values, strict=True):
@@ -249,7 +250,7 @@ def _missing(
     return "; ".join(parts)
 
 
-def _listed(seeds: list) -> str:
+def _listed(seeds: list[Any]) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
 
 
@@ -266,7 +267,7 @@ def _on_frontier(run: Any, quality: float, quality_metric: str, metric: str) -> 
     return diversity_at_quality(r, d, quality, steps)
 
 
-def _at_the_end(sides: list[dict[int, Any]], seeds: list, metric: str) -> tuple[list[list], str]:
+def _at_the_end(sides: list[dict[int, Any]], seeds: list[Any], metric: str) -> tuple[list[list[Any]], str]:
     rows = [{seed: rows_by_step(run, metric) for seed, run in side.items()} for side in sides]
     every = [series for side in rows for series in side.values()]
     shared = set.intersection(*(set(series) for series in every))

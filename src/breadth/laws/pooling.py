@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -114,10 +115,10 @@ def pool_fits(
         )
     names = tuple(dict.fromkeys(labels.tolist()))
     runs = labels if run is None else np.array([f"{g}\x1f{r}" for g, r in zip(labels, run, strict=True)])
-    about = {"form": form, "n_boot": n_boot, "seed": seed, "x_name": x_name, "y_name": y_name}
+    about: dict[str, Any] = {"form": form, "n_boot": n_boot, "seed": seed, "x_name": x_name, "y_name": y_name}
 
-    def rows(which: np.ndarray) -> dict:
-        index = np.flatnonzero(which)
+    def rows(which: np.ndarray) -> dict[str, Any]:
+        index = np.flatnonzero(which).tolist()
         found = {"run": runs[index].tolist(), "step": None if step is None else [step[i] for i in index]}
         return {"quality": [quality[i] for i in index], "diversity": [diversity[i] for i in index], **found}
 
@@ -206,7 +207,7 @@ def _partial_pool(raw: Mapping[str, Estimate], logged: bool, n_groups: int) -> S
     }
     if len(usable) < 2:
         return Shrunk(Estimate(None), None, logged, {}, raw)
-    to = np.log if logged else np.asarray
+    to: Any = np.log if logged else np.asarray
     value = np.array([to(e.value) for e in usable.values()], dtype=float)
     z95 = 1.959964  # the normal quantile: an interval's width over 2·1.96 is its standard error
     variance = np.array([(to(e.high) - to(e.low)) / (2 * z95) for e in usable.values()], dtype=float) ** 2

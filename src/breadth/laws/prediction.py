@@ -142,8 +142,8 @@ def _coordinates(fit: LawFit) -> Projection | None:
     anchor = curve.anchor(x) if x.size else 1.0
     values = [fit.params[name].value for name in curve.params]
     if None not in values:
-        beta, alpha, theta = curve.from_params(anchor, *values)
-        theta = np.array([theta], dtype=float)
+        beta, alpha, at = curve.from_params(anchor, *values)
+        theta = np.array([at], dtype=float)
     elif curve.intercept and curve.steepness and fit.params[curve.steepness].value is not None and x.size:
         # only a left the range of floats: given θ, least squares gives the anchored β back
         theta = np.array([[fit.params[curve.steepness].value]])

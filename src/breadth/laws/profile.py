@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import f as f_distribution
@@ -133,10 +134,10 @@ def profile_params(curve: Curve, region: Region) -> dict[str, tuple[float | None
         offset = curve.to_params(nothing, nothing, region.theta, region.anchor)
         of_beta = curve.to_params(one, nothing, region.theta, region.anchor)
         of_alpha = curve.to_params(nothing, one, region.theta, region.anchor)
-    found = {}
+    found: dict[str, tuple[float | None, float | None]] = {}
     for name, base, by_beta, by_alpha in zip(curve.params, offset, of_beta, of_alpha, strict=True):
-        low, high = region.extremes(by_beta - base, by_alpha - base, base)
-        low, high = _known(low), _known(high)
+        ends = region.extremes(by_beta - base, by_alpha - base, base)
+        low, high = _known(ends[0]), _known(ends[1])
         if curve.steepness is not None:
             # as c falls to nothing a and b grow without limit, as c grows a vanishes
             if region.open_low:
@@ -160,7 +161,7 @@ def profile_value(
     return _known(low), _known(high)
 
 
-def _ellipses(curve: Curve, theta: np.ndarray, x: np.ndarray, y: np.ndarray, anchor: float) -> tuple:
+def _ellipses(curve: Curve, theta: np.ndarray, x: np.ndarray, y: np.ndarray, anchor: float) -> tuple[Any, ...]:
     """(β, α, SSE, inverse normal matrix) of ordinary least squares at each θ; β of either sign."""
     phi = np.broadcast_to(curve.shape(x, theta, anchor), (theta.shape[0], x.size))
     mean = phi.mean(1) if curve.intercept else np.zeros(theta.shape[0])
@@ -182,7 +183,7 @@ def _ellipses(curve: Curve, theta: np.ndarray, x: np.ndarray, y: np.ndarray, anc
 
 
 def _region(
-    theta: np.ndarray, found: tuple, limit: float, open_low: bool, open_high: bool, anchor: float, level: float
+    theta: np.ndarray, found: tuple[Any, ...], limit: float, open_low: bool, open_high: bool, anchor: float, level: float
 ) -> Region:
     beta, alpha, sse, covariance = found
     return Region(theta, beta, alpha + level, np.maximum(limit - sse, 0), covariance, open_low, open_high, anchor)

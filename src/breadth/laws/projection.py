@@ -12,6 +12,7 @@ only the point estimate is polished by a trust-region step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -37,7 +38,7 @@ class Projection:
     anchor: float
 
 
-def solve_linear(phi: np.ndarray, y: np.ndarray, weight: np.ndarray, intercept: bool, sign: int) -> tuple:
+def solve_linear(phi: np.ndarray, y: np.ndarray, weight: np.ndarray, intercept: bool, sign: int) -> tuple[Any, ...]:
     """Return (β, α, SSE) of weighted least squares y ≈ β·φ + α for a given φ.
 
     Parameters
@@ -161,11 +162,11 @@ def polish(curve: Curve, x: np.ndarray, y: np.ndarray, found: Projection, sign: 
     )
 
 
-def _search_rows(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign: int) -> tuple:
+def _search_rows(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign: int) -> tuple[Any, ...]:
     axes = curve.axes(x)
     anchor = curve.anchor(x)
 
-    def project(u: np.ndarray) -> tuple:
+    def project(u: np.ndarray) -> tuple[Any, ...]:
         return solve_linear(curve.shape(x, _theta(u, axes), anchor), y, weight, curve.intercept, sign)
 
     if not axes:
@@ -246,15 +247,15 @@ def _signed(beta: np.ndarray, sign: int) -> np.ndarray:
     return np.where(beta * sign < 0, 0.0, beta) if sign else beta
 
 
-def _bounds(axes: tuple) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(axes: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
     return _units(np.array([axis.low for axis in axes]), axes), _units(np.array([axis.high for axis in axes]), axes)
 
 
-def _units(theta: np.ndarray, axes: tuple) -> np.ndarray:
+def _units(theta: np.ndarray, axes: tuple[Any, ...]) -> np.ndarray:
     return np.stack([np.log(theta[..., i]) if axis.log else theta[..., i] for i, axis in enumerate(axes)], axis=-1)
 
 
-def _theta(u: np.ndarray, axes: tuple) -> np.ndarray:
+def _theta(u: np.ndarray, axes: tuple[Any, ...]) -> np.ndarray:
     if not axes:
         return u
     return np.stack([np.exp(u[..., i]) if axis.log else u[..., i] for i, axis in enumerate(axes)], axis=-1)

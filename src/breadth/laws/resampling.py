@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Checkpoints:
     n_dropped: int  # rows with a missing value
 
 
-def gather(quality: Sequence, diversity: Sequence, run: object = None, step: object = None) -> Checkpoints:
+def gather(quality: Sequence[Any], diversity: Sequence[Any], run: object = None, step: object = None) -> Checkpoints:
     """Return the rows that have both values, sorted by run and, inside a run, by step.
 
     Parameters
@@ -183,9 +184,9 @@ def block_weights(run: np.ndarray, rho: float, n_draws: int, seed: int) -> np.nd
     return weight
 
 
-def _numbers(values: object, name: str) -> np.ndarray:
+def _numbers(values: Any, name: str) -> np.ndarray:
     try:
-        array = np.array(list(values), dtype=float)  # type: ignore[call-overload]  # None becomes NaN
+        array = np.array(list(values), dtype=float)  # None becomes NaN
     except (TypeError, ValueError) as problem:
         raise ValueError(f"{name}: expected a one-dimensional sequence of numbers or None; {problem}") from problem
     if array.ndim != 1:

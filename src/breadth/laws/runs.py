@@ -40,7 +40,7 @@ def rows_by_step(run: Any, metric: str) -> dict[float, Any]:
     return rows
 
 
-def run_sets(run: Any, quality_metric: str = "quality", metric: str = "diversity_valid") -> tuple[list, list, list]:
+def run_sets(run: Any, quality_metric: str = "quality", metric: str = "diversity_valid") -> tuple[list[Any], list[Any], list[Any]]:
     """Return (steps, quality_sets, diversity_sets) of the checkpoints where a run has both metrics.
 
     A row without ``sets`` counts as one set that holds its value.

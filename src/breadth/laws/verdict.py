@@ -30,7 +30,7 @@ class Evidence:
     trend: tuple[float, float]  # rank correlation, p
     reversal: tuple[float, float, float, float] | None  # size in y, from x, to x, p
     params: Mapping[str, Estimate]
-    bound: tuple[str, float] | None  # ("upper", 400/range) where the steepness ran to a bound
+    bound: tuple[str, str] | None  # ("upper", 400/range) where the steepness ran to a bound
     r2: float | None
     lack_of_fit_p: float | None
     free_sign: bool  # no sign of the slope is part of the law

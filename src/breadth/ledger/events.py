@@ -32,7 +32,7 @@ class EventLog:
 
 def machine_facts() -> dict[str, Any]:
     """Return what a reader needs to repeat a timing: machine, cores, versions, commit, command."""
-    packages = {}
+    packages: dict[str, str | None] = {}
     for name in ("breadth", "torch", "numpy", "scipy", "accelerate", "rdkit"):
         try:
             packages[name] = version(name)

@@ -183,7 +183,7 @@ def _answers(
         yield found
 
 
-def _item(value: list, i: int, n: int, column: str, place: str, fail: Callable[[str], Exception]) -> Any:
+def _item(value: list[Any], i: int, n: int, column: str, place: str, fail: Callable[[str], Exception]) -> Any:
     if len(value) != n:
         raise fail(f"{place}: expected {n} entries in {column!r}, one for each response, got {len(value)}")
     return value[i]
@@ -242,7 +242,7 @@ def _lm_eval(row: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Return prompt, responses and correctness of an lm-eval sample, of old and of new versions."""
     arguments, responses = values["prompt"], values["response"]
     if isinstance(arguments, Mapping):  # {"gen_args_0": {"arg_0": prompt, ...}}
-        first = next(iter(arguments.values()), {})
+        first: Any = next(iter(arguments.values()), {})
         arguments = first.get("arg_0") if isinstance(first, Mapping) else first
     while isinstance(arguments, list) and arguments:  # [[prompt, settings]]
         arguments = arguments[0]

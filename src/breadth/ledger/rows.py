@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old or the new content, never a part: temporary file, fsync, rename."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    clear_leftovers(path.parent, re.escape(path.name))
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -152,6 +155,49 @@ def write_atomic(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def commit_folder(temporary: Path, target: Path) -> None:
+    """Force a folder's files to the disk, then give it its name: ``target`` appears whole or not at all, also after a power cut.
+
+    Raises
+    ------
+    OSError
+        Where ``target`` is there already and is not empty.
+    """
+    for path in temporary.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(temporary)
+    os.rename(temporary, target)
+    sync_folder(target.parent)
+
+
+def clear_leftovers(folder: Path, name: str) -> None:
+    """Remove what killed processes left half-written: ``.NAME.PID.tmp`` and ``.NAME.PID-old.tmp`` of processes that are gone.
+
+    ``name`` is a regular expression; what processes that live are writing is left alone.
+    """
+    if not folder.is_dir():
+        return
+    form = re.compile(rf"\.{name}\.(\d+)(-old)?\.tmp")
+    for entry in os.listdir(folder):
+        match = form.fullmatch(entry)
+        if match is None or _lives(int(match.group(1))):
+            continue
+        path = folder / entry
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from breadth.metrics.pairwise import mean_pairwise
 
 
 def diversity_above_bar(
-    distance: np.ndarray, score: Sequence[float], *, bar: float, group: Sequence[Hashable] | None = None
+    distance: np.ndarray, score: Sequence[float] | np.ndarray, *, bar: float, group: Sequence[Hashable] | None = None
 ) -> TextMeasurement:
     """Return the mean pairwise distance among the answers whose score is at least ``bar``.
 
@@ -111,7 +111,7 @@ def effective_diversity(
 
 
 def _checked(
-    distance: np.ndarray, score: Sequence[float], group: Sequence[Hashable] | None
+    distance: np.ndarray, score: Sequence[float] | np.ndarray, group: Sequence[Hashable] | None
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     distance, score = np.asarray(distance, dtype=float), np.asarray(score, dtype=float)
     n = score.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,8 @@ def within_budget(
 
 
 def interval_over_texts(
-    measure: Callable[[list], Measurement | float | None],
-    texts: Sequence,
+    measure: Callable[[list[Any]], Measurement | float | None],
+    texts: Sequence[Any],
     *,
     n_boot: int = 200,
     level: float = 0.95,

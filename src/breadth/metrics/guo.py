@@ -153,8 +153,9 @@ def _trees(
 ) -> list[DependencyTree]:
     if isinstance(trees, str):
         return read_conllu(trees)
-    found = []
-    for place, tree in enumerate(trees):
+    found: list[DependencyTree] = []
+    given: Sequence[DependencyTree | str] = trees
+    for place, tree in enumerate(given):
         if isinstance(tree, str):
             if parse is None:
                 raise TypeError("trees: expected trees, one CoNLL-U text, or sentences with parse=...; got sentences alone")

@@ -178,7 +178,7 @@ def _measure_texts(
     unique = [_share_of_distinct(keys, members) for members in seen]
     rows.append(mean_over_sets("unique_share", unique, failed, "share"))
 
-    kinds = list(description.distances) or [None]
+    kinds: list[str | None] = list(description.distances) or [None]
     spread: dict[str, list[SetValue]] = {}
     for members in seen:
         answers = members[parsable[members]]

@@ -40,6 +40,12 @@ class AdaptiveEntropyObjective(Objective):
 
     control: AdaptiveCoefficient | None = None
 
+    @property
+    def _driven(self) -> AdaptiveCoefficient:
+        if self.control is None:
+            raise ValueError(f"objective {self.name!r}: expected control, the state of its multiplier, got None")
+        return self.control
+
     def observe(self, **streams: Any) -> None:
         """Move the coefficient by the mean of ``entropy`` (N, T) over ``mask`` (N, T), after each batch's update.
 
@@ -50,11 +56,11 @@ class AdaptiveEntropyObjective(Objective):
         """
         check_names(self.name, streams)
         require(self.name, streams, ("entropy", "mask"))
-        self.control.observe(mean_entropy(streams["entropy"], streams["mask"]))
+        self._driven.observe(mean_entropy(streams["entropy"], streams["mask"]))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the coefficient and the last entropy."""
-        return self.control.state_dict()
+        return self._driven.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned.
@@ -64,10 +70,10 @@ class AdaptiveEntropyObjective(Objective):
         ValueError
             The keys are not those of this objective.
         """
-        if set(state) != set(self.control.state_dict()):
+        if set(state) != set(self._driven.state_dict()):
             found = ", ".join(map(str, state)) or "none"
             raise ValueError(f"objective {self.name!r}: expected state coefficient, last_entropy, got keys {found}")
-        self.control.load_state_dict(state)
+        self._driven.load_state_dict(state)
 
 
 def adaptive_entropy(

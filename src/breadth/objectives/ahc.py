@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -107,9 +109,9 @@ def ahc(
     0.5
     """
     check_weight("sigma", sigma)
-    numbers = {"share": share, "within": within}
+    numbers: dict[str, Any] = {"share": share, "within": within}
     top_share(torch.zeros(0), torch.zeros(0).long(), **numbers)  # checks the numbers
-    replay = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
+    replay: dict[str, Any] = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
     return replaying(
         replay_of(**replay),
         name="ahc",

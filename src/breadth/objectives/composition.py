@@ -249,6 +249,7 @@ class Objective:
             matrix, stats = self._sequence_terms(logp, mask, {"logp_old": logp_old, **streams})
         else:
             require(self.name, {"advantage": advantage, **streams}, ("advantage", *self.loss_needs))
+            assert advantage is not None  # require has seen to it
             logp_old = logp.detach() if logp_old is None else logp_old
             streams = {**streams, **self._token_choices(logp, logp_old, advantage, mask, streams)}
             for piece in self.token_weights:

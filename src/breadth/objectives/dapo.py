@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -106,7 +108,7 @@ def dapo(
         raise ValueError(f"max_tokens and buffer: give both or neither, got {max_tokens} and {buffer}")
     shaping: tuple[Piece, ...] = ()
     if max_tokens is not None:
-        lengths = {"max_tokens": max_tokens, "buffer": buffer}
+        lengths: dict[str, Any] = {"max_tokens": max_tokens, "buffer": buffer}
         shape_by_overlong(torch.zeros(1), torch.zeros(1), length=torch.zeros(1), **lengths)  # checks the numbers
         shaping = (Piece("A1", shape_by_overlong, lengths, ("length",)),)
     return Objective(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from breadth.objectives.composition import Aggregation, Objective, Piece
 from breadth.objectives.pieces import centre_piece, clip_piece, penalty_pieces, report_diversity
 from breadth.rewards.diversity import check_options, shape_by_diversity
@@ -64,7 +66,7 @@ def darling(
     >>> darling().advantage(reward=torch.ones(4), group=group, kind=kind)
     tensor([-0.1667, -0.1667,  0.1667,  0.1667])
     """
-    shaping = {
+    shaping: dict[str, Any] = {
         "measure": measure,
         "neighbours": neighbours,
         "floor": floor,

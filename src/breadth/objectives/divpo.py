@@ -59,7 +59,7 @@ def divpo(*, rho: float = 0.25, n_pairs: int = 1, beta: float = 0.1) -> DivpoObj
     >>> divpo().select(reward=[1.0, 1.0, 0.0], group=[0, 0, 0], diversity=[0.1, 0.9, 0.5])
     tensor([[1, 2]])
     """
-    numbers = {"rho": rho, "n_pairs": n_pairs}
+    numbers: dict[str, Any] = {"rho": rho, "n_pairs": n_pairs}
     empty = torch.zeros(0)
     select_pairs(empty, empty.long(), empty, **numbers)  # checks the numbers
     return DivpoObjective(

@@ -85,7 +85,7 @@ def dynamic_sampling(
     >>> dynamic_sampling(of={"kind": "grpo", "eps": 0.0}).settings["of"]["eps"]
     0.0
     """
-    numbers = {"min_rate": min_rate, "max_rate": max_rate}
+    numbers: dict[str, Any] = {"min_rate": min_rate, "max_rate": max_rate}
     empty = torch.zeros(0, dtype=torch.bool)
     mixed_groups(empty, empty.long(), **numbers)  # checks the numbers
     if max_rounds < 1:
@@ -119,7 +119,7 @@ def _learner(of: str | Mapping[str, Any] | Objective) -> Objective:
             raise ValueError(f"of: unknown objective {kind!r}{close}; pass the objective itself if it is a plug-in's")
         factory = getattr(importlib.import_module(f"breadth.objectives.{kind}"), kind, None)
         of = kind if factory is None else factory(**numbers)
-    if getattr(of, "family", None) not in ("policy", "actor_critic", "group"):
+    if isinstance(of, str) or getattr(of, "family", None) not in ("policy", "actor_critic", "group"):
         raise ValueError(
             f"of: expected an objective of the families policy, actor_critic or group, got {getattr(of, 'name', of)!r} "
             f"of the family {getattr(of, 'family', None)!r}"

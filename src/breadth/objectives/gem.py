@@ -73,7 +73,7 @@ def gem(*, beta: float = 0.7, weight: str = "uniform", slope: float = 0.01) -> S
     >>> gem().needs
     ('logits', 'labels', 'mask')
     """
-    numbers = {"beta": beta, "weight": weight, "slope": slope}
+    numbers: dict[str, Any] = {"beta": beta, "weight": weight, "slope": slope}
     one = torch.zeros(1, 1)
     gem_loss(one, one[0].long(), one[0] == 0, **numbers)  # checks the numbers
     return SftObjective(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -52,7 +54,7 @@ def hill_climb(*, share: float = 0.125, within: str = "batch") -> Objective:
     >>> hill_climb(share=0.5).advantage(reward=[0.0, 1.0], group=[0, 0])
     tensor([0., 2.])
     """
-    numbers = {"share": share, "within": within}
+    numbers: dict[str, Any] = {"share": share, "within": within}
     top_share(torch.zeros(0), torch.zeros(0).long(), **numbers)  # checks the numbers
     return Objective(
         name="hill_climb",

@@ -61,7 +61,10 @@ def estimate(
     """
     del group
     check_mask(mask, value_old, "value_old")
-    per_token = -beta * (wide(logp_old) - wide(logp_ref)) if beta else None  # (N, T)
+    per_token = None
+    if beta:
+        assert logp_old is not None and logp_ref is not None  # streams that beta > 0 needs
+        per_token = -beta * (wide(logp_old) - wide(logp_ref))  # (N, T)
     reward = terminal_reward(values, mask, per_token=per_token)
     kept = mask if scored is None else mask & scored[:, None]
     for name, found in (("value_old", value_old), ("per-token reward", reward)):
@@ -98,8 +101,13 @@ def report_values(before: Tensor, after: Tensor, streams: Mapping[str, Any], set
     if not bool(kept.any()):
         return {}
     n = kept.sum()
-    mean = lambda x: x.masked_fill(~kept, 0.0).sum() / n  # noqa: E731
-    spread = lambda x: mean((x - mean(x)).square_())  # noqa: E731
+
+    def mean(x: Tensor) -> Tensor:
+        return x.masked_fill(~kept, 0.0).sum() / n
+
+    def spread(x: Tensor) -> Tensor:
+        return mean((x - mean(x)).square_())
+
     value = streams["value_old"].to(after.dtype)
     target = after + value
     stats = {"value_mean": float(mean(value)), "value_target_mean": float(mean(target))}

@@ -64,8 +64,10 @@ class QualityControl:
         self.recent.append((len(rewards), float(sum(rewards))))
         while sum(n for n, _ in self.recent) - self.recent[0][0] >= self.window:
             self.recent.popleft()
+        mean = self.mean
+        assert mean is not None  # rewards have just come in
         self.log_multiplier = dual_step(
-            self.log_multiplier, self.mean, self.target, learning_rate=self.learning_rate, low=math.log(self.low), high=math.log(self.high)
+            self.log_multiplier, mean, self.target, learning_rate=self.learning_rate, low=math.log(self.low), high=math.log(self.high)
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,8 +112,11 @@ class ConstrainedTerm:
             term = centred_term(seq_logp, group, correct=correct, scored=scored, length=length, length_norm=length_norm)
         else:
             keep = torch.ones_like(group, dtype=torch.bool) if scored is None else scored
+            assert seq_logp_ref is not None  # this form needs it
             gap = anchor * wide(seq_logp_ref.detach()) - wide(seq_logp.detach())  # (N,)
-            gap = gap / length.clamp(min=1) if length_norm == "per_token" else gap
+            if length_norm == "per_token":
+                assert length is not None  # this norm needs it
+                gap = gap / length.clamp(min=1)
             term = group_centre(gap, group, keep=keep).masked_fill(~keep, 0.0)
         return (wide(values.detach()) + a * term) / (1 + a)
 
@@ -122,22 +127,28 @@ class ConstrainedObjective(Objective):
 
     control: QualityControl | None = None
 
+    @property
+    def _driven(self) -> QualityControl:
+        if self.control is None:
+            raise ValueError(f"objective {self.name!r}: expected control, the state of its multiplier, got None")
+        return self.control
+
     @torch.no_grad()
     def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
         """Return the advantages (N,), and λ, mean quality and slack beside the usual statistics."""
         advantage, stats = super().shape(**streams)
-        mean = self.control.mean
-        known = {} if mean is None else {"quality_window": mean, "slack": mean - self.control.target}
-        return advantage, {**stats, "lambda": self.control.value, "inv_lambda": 1 / self.control.value, **known}
+        mean = self._driven.mean
+        known = {} if mean is None else {"quality_window": mean, "slack": mean - self._driven.target}
+        return advantage, {**stats, "lambda": self._driven.value, "inv_lambda": 1 / self._driven.value, **known}
 
     def observe(self, **streams: Any) -> None:
         """Move λ by the scored rewards of a batch, after its update."""
         ready = prepare(self.name, streams, needs=("reward", "group"), takes=())
-        self.control.observe(ready["reward"][ready["scored"]].tolist())
+        self._driven.observe(ready["reward"][ready["scored"]].tolist())
 
     def state_dict(self) -> dict[str, Any]:
         """Return λ and its window."""
-        return self.control.state_dict()
+        return self._driven.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned.
@@ -149,7 +160,7 @@ class ConstrainedObjective(Objective):
         """
         if set(state) != {"log_multiplier", "recent"}:
             raise ValueError(f"objective {self.name!r}: expected state log_multiplier, recent, got keys {', '.join(map(str, state)) or 'none'}")
-        self.control.load_state_dict(state)
+        self._driven.load_state_dict(state)
 
 
 def quality_target(
@@ -220,10 +231,10 @@ def quality_target(
             "expected 0 < low <= start <= high, learning_rate > 0, window >= 1, anchor >= 0 and a finite target, got "
             f"low={low}, start={start}, high={high}, learning_rate={learning_rate}, window={window}, anchor={anchor}, target={target}"
         )
-    numbers = {"target": target, "learning_rate": learning_rate, "start": start, "low": low, "high": high, "window": window}
+    numbers: dict[str, Any] = {"target": target, "learning_rate": learning_rate, "start": start, "low": low, "high": high, "window": window}
     control = QualityControl(**numbers)
     shaping = {"form": form, "anchor": anchor, "length_norm": length_norm}
-    needs = ("correct", "seq_logp") if form == "correct_entropy" else ("seq_logp", "seq_logp_ref")
+    needs: tuple[str, ...] = ("correct", "seq_logp") if form == "correct_entropy" else ("seq_logp", "seq_logp_ref")
     needs = (*needs, "length") if length_norm == "per_token" else needs
     return ConstrainedObjective(
         name="quality_target",

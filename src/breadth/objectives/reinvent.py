@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from breadth.advantages.baseline import no_baseline
@@ -113,7 +115,7 @@ def reinvent(
         )
         coupled = None
         invariants = ("order_blind", "group_local")
-    replay = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
+    replay: dict[str, Any] = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
     return replaying(
         replay_of(**replay),
         name="reinvent",

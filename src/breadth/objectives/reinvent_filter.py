@@ -8,9 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from breadth.advantages.baseline import no_baseline, standardise
-from breadth.objectives.composition import Aggregation, Piece
+from breadth.objectives.composition import Aggregation, Objective, Piece
 from breadth.objectives.pieces import clip_piece, reference_piece
-from breadth.objectives.remembering import RememberingObjective
 from breadth.objectives.replaying import replay_of, replaying
 from breadth.rewards.diversity_filter import DiversityFilter, check_filter, shape_by_filter
 
@@ -32,7 +31,7 @@ def reinvent_filter(
     replay_size: int = 0,
     replay_samples: int = 10,
     replay_weighting: str = "uniform",
-) -> RememberingObjective:
+) -> Objective:
     """Return r'_i = r_i·f(how full the bucket of i is), then REINVENT's advantage form r' − (s − s_ref)/σ, or GRPO.
 
     Parameters
@@ -92,7 +91,7 @@ def reinvent_filter(
         baseline, invariants = Piece("A2", no_baseline, takes=("scored",)), ()
     if within_batch == "before":
         invariants = (*invariants, "order_blind", "group_local")
-    replay = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
+    replay: dict[str, Any] = {"replay_size": replay_size, "replay_samples": replay_samples, "replay_weighting": replay_weighting}
     return replaying(
         replay_of(**replay),
         memory,

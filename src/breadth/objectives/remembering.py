@@ -44,22 +44,27 @@ class RememberingObjective(Objective):
             raise ValueError(f"objective {self.name!r}: expected a memory, got None; without one use Objective")
 
     @property
+    def _kept(self) -> Memory:
+        assert self.memory is not None  # __post_init__ has seen to it
+        return self.memory
+
+    @property
     def advantage_needs(self) -> tuple[str, ...]:
         """Streams without which ``advantage`` raises, those of the memory among them."""
-        return tuple(dict.fromkeys([*super().advantage_needs, *self.memory.needs]))
+        return tuple(dict.fromkeys([*super().advantage_needs, *self._kept.needs]))
 
     @torch.no_grad()
     def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
         """Return the advantages (N,) and the statistics of the shaping, see :meth:`Objective.shape`."""
-        return super().shape(**{**streams, **self.memory.recall(**self._for_memory(streams))})
+        return super().shape(**{**streams, **self._kept.recall(**self._for_memory(streams))})
 
     def observe(self, **streams: Any) -> None:
         """Take note of a batch after its update; needs the streams of the memory, ``reward`` and ``group``."""
-        self.memory.note(**self._for_memory(streams))
+        self._kept.note(**self._for_memory(streams))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what must go into a checkpoint, as plain JSON."""
-        return self.memory.state_dict()
+        return self._kept.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned.
@@ -70,13 +75,13 @@ class RememberingObjective(Objective):
             The state of another memory.
         """
         try:
-            self.memory.load_state_dict(state)
+            self._kept.load_state_dict(state)
         except ValueError as error:
             raise ValueError(f"objective {self.name!r}: {error}") from error
 
     def _for_memory(self, streams: Mapping[str, Any]) -> dict[str, Any]:
-        names = (*self.memory.needs, *self.memory.takes)
-        ready = prepare(self.name, streams, needs=("reward", "group", *self.memory.needs), takes=self.memory.takes)
+        names = (*self._kept.needs, *self._kept.takes)
+        ready = prepare(self.name, streams, needs=("reward", "group", *self._kept.needs), takes=self._kept.takes)
         return {name: ready[name] for name in names if name in ready}
 
     def __str__(self) -> str:

@@ -49,9 +49,16 @@ class ReplayingObjective(RememberingObjective):
             raise ValueError(f"objective {self.name!r}: expected a replay memory, got None")
 
     @property
+    def _stored(self) -> Replay:
+        assert self.replay is not None  # __post_init__ has seen to it
+        return self.replay
+
+    @property
     def advantage_needs(self) -> tuple[str, ...]:
         """Streams without which ``advantage`` raises."""
-        return Objective.advantage_needs.fget(self) if self.memory is None else super().advantage_needs
+        if self.memory is None:
+            return Objective.advantage_needs.fget(self)  # type: ignore[attr-defined]  # a property of the class above the next
+        return super().advantage_needs
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -60,7 +67,7 @@ class ReplayingObjective(RememberingObjective):
 
     @property
     def _bucket_stream(self) -> tuple[str, ...]:
-        return ("bucket_key",) if self.replay.buckets else ()
+        return ("bucket_key",) if self._stored.buckets else ()
 
     @torch.no_grad()
     def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
@@ -76,18 +83,18 @@ class ReplayingObjective(RememberingObjective):
             given |= self.memory.recall(**self._for_memory(streams))
         ready = prepare(self.name, given, needs=("reward", "group", *NEEDS, *self._bucket_stream), takes=(*takes, "replayed"))
         shaped = ready["reward"].masked_fill(~ready["scored"], torch.nan)
-        for piece in () if self.replay.raw else self.shape_rewards:
+        for piece in () if self._stored.raw else self.shape_rewards:
             shaped = piece(shaped, ready["group"], streams=ready)
         fresh = ready["scored"] & ~ready["replayed"] if "replayed" in ready else ready["scored"]
         kept = [row[keep].tolist() for row, keep in zip(ready["tokens"], ready["mask"], strict=True)]
-        self.replay.memory.update(ready["prompt_id"], ready["key"], fresh, reward=shaped, tokens=kept, bucket_keys=ready.get("bucket_key"))
+        self._stored.memory.update(ready["prompt_id"], ready["key"], fresh, reward=shaped, tokens=kept, bucket_keys=ready.get("bucket_key"))
         if self.memory is not None:
             super().observe(**streams)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what must go into a checkpoint, as plain JSON."""
         own = {} if self.memory is None else {"memory": self.memory.state_dict()}
-        return {"replay": self.replay.memory.state_dict(), **own}
+        return {"replay": self._stored.memory.state_dict(), **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned.
@@ -102,7 +109,7 @@ class ReplayingObjective(RememberingObjective):
             found = ", ".join(sorted(map(str, state))) or "none"
             raise ValueError(f"objective {self.name!r}: expected state {', '.join(expected)}, got keys {found}")
         try:
-            self.replay.memory.load_state_dict(state["replay"])
+            self._stored.memory.load_state_dict(state["replay"])
         except ValueError as error:
             raise ValueError(f"objective {self.name!r}: {error}") from error
         if self.memory is not None:

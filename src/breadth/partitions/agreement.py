@@ -121,7 +121,10 @@ def adjusted_rand_index(kinds: Sequence[int] | np.ndarray, truth: Sequence[int] 
     a, b = np.asarray(kinds), np.asarray(truth)
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"kinds and truth: expected equal lengths, got shapes {a.shape} and {b.shape}")
-    pairs = lambda counts: float((counts * (counts - 1) / 2).sum())  # noqa: E731
+
+    def pairs(counts: np.ndarray) -> float:
+        return float((counts * (counts - 1) / 2).sum())
+
     a, b = np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]
     together = pairs(np.unique(a * (b.max(initial=0) + 1) + b, return_counts=True)[1])
     in_a, in_b, total = pairs(np.bincount(a)), pairs(np.bincount(b)), len(a) * (len(a) - 1) / 2

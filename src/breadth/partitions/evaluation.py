@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -80,7 +81,7 @@ def evaluate(
     threshold: float,
     probability: np.ndarray | None = None,
     prompts: Sequence[str] | None = None,
-    parts: Mapping[str, Sequence] | None = None,
+    parts: Mapping[str, Sequence[Any]] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> PairEvaluation:

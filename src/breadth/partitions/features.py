@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -144,9 +145,9 @@ def _own(words: Sequence[str], asked: set[str]) -> list[str]:
     return [w for w in words if w not in asked and (w not in FUNCTION_WORDS or w in NEGATIONS)]
 
 
-def _shared(collections: Sequence, *, multiset: bool = False) -> np.ndarray:
+def _shared(collections: Sequence[Any], *, multiset: bool = False) -> np.ndarray:
     """Return sizes of intersections of sets (or of lists, as multisets) of anything hashable, (n, n)."""
-    number: dict = {}
+    number: dict[Any, int] = {}
     ids = [[number.setdefault(item, len(number)) for item in items] for items in collections]
     flat = np.array([i for row in ids for i in row], dtype=np.int64)
     text = np.repeat(np.arange(len(ids)), [len(row) for row in ids])

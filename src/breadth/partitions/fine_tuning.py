@@ -146,7 +146,7 @@ def fine_tune(
     class PairTrainer(Trainer):
         """Cross-entropy with a weight for each label."""
 
-        def compute_loss(
+        def compute_loss(  # type: ignore[override]  # arguments that newer versions add are taken by name
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
         ) -> torch.Tensor | tuple[torch.Tensor, Any]:
             labels = inputs.pop("labels")
@@ -159,6 +159,7 @@ def fine_tune(
     def measured(prediction: Any) -> dict[str, float]:
         return {"auroc": auroc(_both_orders(prediction.predictions), np.asarray(prediction.label_ids)[0::2])}
 
+    held_out: Any = _Ordered(tokenizer, texts["held"], same[held], max_length, use_prompt)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = PairTrainer(
             model=network,
@@ -184,14 +185,14 @@ def fine_tune(
                 dataloader_pin_memory=False,
             ),  # fmt: skip
             train_dataset=_Ordered(tokenizer, texts["trained"], same[~held], max_length, use_prompt),
-            eval_dataset=_Ordered(tokenizer, texts["held"], same[held], max_length, use_prompt),
+            eval_dataset=held_out,
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=measured,
             callbacks=[EarlyStoppingCallback(early_stopping_patience=patience)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-        probability = _both_orders(trainer.predict(trainer.eval_dataset).predictions)
+        probability = _both_orders(trainer.predict(held_out).predictions)
         history = [round(row["eval_auroc"], 4) for row in trainer.state.log_history if "eval_auroc" in row]
     prompts = [group.prompt for group, h in zip(groups, held, strict=True) if h]
     n_folds = min(5, len(set(prompts)))
@@ -222,7 +223,7 @@ class _Ordered:
     """Each pair as two rows, (a, b) and then (b, a); tokens are made when a row is asked for."""
 
     def __init__(
-        self, tokenizer: Any, texts: Sequence[tuple[str, str, str]], same: np.ndarray, max_length: int, use_prompt: bool
+        self, tokenizer: Any, texts: Sequence[tuple[str, ...]], same: np.ndarray, max_length: int, use_prompt: bool
     ) -> None:  # fmt: skip
         self.tokenizer, self.texts, self.same = tokenizer, texts, same
         self.max_length, self.use_prompt = max_length, use_prompt

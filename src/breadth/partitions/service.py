@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -201,7 +202,7 @@ class PartitionService:
                 batch.append(after)
                 n_pairs += len(after.pairs)
             together = [pair for one in batch for pair in one.pairs]
-            self._do(batch, lambda together=together: self._asker.scores(together))
+            self._do(batch, partial(self._asker.scores, together))
 
     def _do(self, batch: Sequence[_Job], work: Callable[[], Any]) -> None:
         self.n_batches += 1
@@ -284,7 +285,7 @@ def _pairs(body: Any) -> list[Pair]:
         raise Refused(400, 'expected {"pairs": [{"prompt": …, "a": …, "b": …}]}')
     found = []
     for k, row in enumerate(rows):
-        texts = (
+        texts: list[Any] = (
             [row.get(name, "" if name == "prompt" else None) for name in ("prompt", "a", "b")]
             if isinstance(row, dict)
             else []

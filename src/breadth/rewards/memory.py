@@ -30,10 +30,10 @@ class Memory(Protocol):
     def update(self, prompt_ids: Any, keys: Any, mask: Tensor) -> None:
         """Take note of the rollouts under ``mask`` (N,) bool."""
 
-    def recall(self, **streams: Any) -> dict[str, Tensor]:
+    def recall(self, *_: Any, **streams: Any) -> dict[str, Tensor]:
         """Return the streams that the objective's pieces take from this memory."""
 
-    def note(self, **streams: Any) -> None:
+    def note(self, *_: Any, **streams: Any) -> None:
         """Take note of a batch after its update."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,8 +58,8 @@ class VisitCounts:
     {'counts': {'7': {'a': 2}}}
     """
 
-    needs = ("prompt_id", "key")
-    takes = ("scored",)
+    needs: tuple[str, ...] = ("prompt_id", "key")
+    takes: tuple[str, ...] = ("scored",)
 
     def __init__(self) -> None:
         self._counts: Counts = {}

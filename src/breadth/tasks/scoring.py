@@ -27,19 +27,29 @@ class Scored:
 
 
 def score_batch(
-    score: ScoreFunction, texts: Sequence[str], prompts: Sequence[str] | None = None, *, vectors: bool = False
+    score: ScoreFunction,
+    texts: Sequence[str],
+    prompts: Sequence[str] | None = None,
+    *,
+    vectors: bool = False,
+    timeout: float | None = None,
 ) -> Scored:
     """Return the scores of all texts.
 
     A scorer that raises on the batch is called again text by text, so that only the texts it cannot take are unscored.
     Infinite values count as failures. With ``vectors`` a scorer may return K rewards per text: a text of which one of
-    them failed is unscored, and the value of the others is the mean of the K.
+    them failed is unscored, and the value of the others is the mean of the K. With ``timeout`` seconds for one call the
+    scorer runs in a process of its own, which is ended where it takes longer: see :mod:`breadth.tasks.scoring_process`.
 
     Raises
     ------
     ValueError
         Where the scorer returns another number of values than it was given texts: then nothing says which score is whose.
     """
+    if timeout is not None:
+        from breadth.tasks.scoring_process import limited
+
+        score = limited(score, timeout)
     failures: list[str] = []
     try:
         values = _call(score, texts, prompts, vectors)

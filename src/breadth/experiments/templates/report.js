@@ -1,10 +1,5 @@
 // Draws the figures, follows the theme, and opens what is folded. Loads nothing; text only ever enters through textContent.
-(() => {
-  "use strict";
   const root = document.documentElement;
-  const json = (element) => JSON.parse(element.textContent);
-  const byId = (id) => document.getElementById(id);
-  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const themes = json(byId("themes"));
   const systemDark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches);
@@ -13,11 +8,11 @@
   const figures = all("figure[data-figure]").map((element) => ({
     element,
     plot: element.querySelector(".plot"),
-    description: json(element.querySelector('script[type="application/json"]')),
+    description: json(element.querySelector('script[type^="application/"]')),
     width: 0,
   }));
 
-  // Replace colour tokens ("@c0", "@c0/0.4"); only under keys that end in "color", so that no name is ever taken for one.
+  // Replace colour tokens ("@c0", "@c0/0.4"); only under keys that end in "color" or "colors", so that no name is ever taken for one.
   const colour = (token, colours) => {
     const [name, opacity] = token.slice(1).split("/");
     return colours[name] + (opacity ? Math.round(255 * opacity).toString(16).padStart(2, "0") : "");
@@ -27,7 +22,7 @@
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, resolve(v, colours, k)]));
     }
-    return typeof value === "string" && key.endsWith("color") && value[0] === "@" ? colour(value, colours) : value;
+    return typeof value === "string" && /colors?$/.test(key) && value[0] === "@" ? colour(value, colours) : value;
   };
 
   // Panels stand side by side while each has room, else below each other; the legend takes as many lines as it needs.
@@ -57,7 +52,9 @@
   const draw = (figure, width, dark) => {
     const { data, layout } = arrange(figure.description, width, dark);
     figure.width = width;
-    return Plotly.react(figure.plot, data, layout, { displayModeBar: false, displaylogo: false });
+    const drawn = Plotly.react(figure.plot, data, layout, { displayModeBar: false, displaylogo: false });
+    if (figure.listen) figure.listen();
+    return drawn;
   };
   const drawIfSeen = (figure) => {
     const width = Math.floor(figure.plot.clientWidth);
@@ -93,8 +90,14 @@
     const heading = (axis) => (layout.annotations.find((note) => note.yref === `${axis} domain`) || { text: "" }).text;
     const title = (axis) => plainText(layout[axis.replace(/^([xy])/, "$1axis")].title.text || heading(axis));
     const lines = [["objective", "series", "x_name", "y_name", "x", "y"]];
-    data.filter((trace) => trace.meta.role !== "band").forEach((trace) => trace.x.forEach((x, i) => {
-      const role = trace.meta.role.endsWith("checkpoint") ? `${trace.meta.role}, ${trace.customdata[i]}` : trace.meta.role;
+    data.filter((trace) => trace.ids).forEach((trace) => trace.ids.forEach((id, i) => { // a tree of tiles
+      const parent = trace.parents[i] ? plainText(trace.labels[trace.ids.indexOf(trace.parents[i])]) : "";
+      lines.push([parent, trace.meta.role, trace.meta.role, "samples", plainText(trace.customdata[i].split("<br>")[0]), trace.values[i]]);
+    }));
+    data.filter((trace) => trace.x && trace.meta.role !== "band").forEach((trace) => trace.x.forEach((x, i) => {
+      const said = trace.meta.role.endsWith("checkpoint") || trace.meta.role === "molecule";
+      const words = said && (Array.isArray(trace.customdata[i]) ? trace.customdata[i][0] : trace.customdata[i].replace("<br>", ", "));
+      const role = said ? `${trace.meta.role}, ${plainText(words)}` : trace.meta.role;
       lines.push([plainText(trace.name), role, title(trace.xaxis), title(trace.yaxis), x, trace.y[i]]);
     }));
     return lines.map((line) => line.map(csvCell).join(",")).join("\n") + "\n";
@@ -144,6 +147,9 @@
     all("[data-choose]").forEach((b) => b.setAttribute("aria-pressed", String(chosen[b.dataset.choose] === b.value)));
     byId("no-gallery").hidden = galleries.some((gallery) => !gallery.hidden);
   };
+  all("img[data-picture]").filter((img) => !img.closest(".gallery")).forEach((img) => {
+    img.src = `data:image/svg+xml,${encodeURIComponent(pictures[img.dataset.picture])}`;
+  });
   if (galleries.length) {
     Object.assign(chosen, { name: galleries[0].dataset.name, seed: galleries[0].dataset.seed });
     all(".chooser").forEach((chooser) => { chooser.hidden = false; });
@@ -155,8 +161,8 @@
   }
 
   // ---- all numbers ---------------------------------------------------------------------------------------------------
-  const details = byId("numbers-table");
-  if (!details) return;
+  const details = byId("numbers-table") || document.createElement("details"); // a page may do without the table
+  const hasNumbers = details.isConnected;
   const PAGE = 200;
   let table = null;
   let limit = PAGE;
@@ -190,12 +196,15 @@
   };
   details.addEventListener("toggle", () => { if (details.open && !table) showNumbers(); });
   if (details.open) showNumbers();
-  byId("numbers-filter").addEventListener("input", () => { limit = PAGE; showNumbers(); });
-  byId("numbers-more").addEventListener("click", () => { limit += PAGE; showNumbers(); });
-  all("[data-find]").forEach((link) => link.addEventListener("click", () => {
-    byId("numbers-filter").value = link.dataset.find;
+  if (hasNumbers) {
+    byId("numbers-filter").addEventListener("input", () => { limit = PAGE; showNumbers(); });
+    byId("numbers-more").addEventListener("click", () => { limit += PAGE; showNumbers(); });
+  }
+  const findNumbers = (words) => {
+    if (!hasNumbers) return;
+    byId("numbers-filter").value = words;
     details.open = true;
     limit = PAGE;
     showNumbers();
-  }));
-})();
+  };
+  all("[data-find]").forEach((link) => link.addEventListener("click", () => findNumbers(link.dataset.find)));
