@@ -29,3 +29,11 @@ def test_the_added_score_is_standardised_in_its_own_group():
     got = shape_by_diversity(torch.ones(6), GROUP, kind=kind, combine="add_zscore", weight=1.0)
     assert got[[1, 3, 4]].tolist() == [0.0, 0.0, 0.0]
     assert got[5] > 0 > got[0] == got[2] and abs(float(got.sum())) < 1e-6
+
+
+def test_the_reward_of_an_added_score_is_standardised_in_its_own_group():
+    """Group 3 has equal rewards, and all kinds differ: whatever group 7 holds, nothing is left of it there."""
+    values = torch.tensor([0.0, 5.0, 1.0, 5.0, 5.0, 2.0])
+    got = shape_by_diversity(values, GROUP, kind=torch.arange(6), combine="add_zscore", weight=1.0)
+    assert got[[1, 3, 4]].tolist() == [0.0, 0.0, 0.0]
+    assert torch.allclose(got[[0, 2, 5]], torch.tensor([-1.0, 0.0, 1.0]), atol=1e-6)
