@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("COLUMNS", "200")  # tables as a wide terminal shows them, whichever test makes the console first
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

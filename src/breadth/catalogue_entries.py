@@ -119,7 +119,7 @@ _OBJECTIVES = (
     _objective(
         "niching", "Niching", "the likelihood target with rewards shared in a niche, and replay spread over buckets",
         "ours; fitness sharing of Goldberg and Richardson 1987 in the target of Olivecrona et al. 2017",
-        (*_RG, "distance", "seq_logp", "seq_logp_ref", "prompt_id", "key", "tokens", "mask", "bucket_key"),
+        (*_RG, "distance", "seq_logp", "seq_logp_ref", "prompt_id", "key", "tokens", "mask"),
         ("shift_blind", "order_blind", "group_of_one_zero", "zero_sum", "group_local"),
     ),
     _objective(

@@ -116,7 +116,7 @@ def test_a_crash_at_a_write_costs_nothing(tmp_path, monkeypatch, kind, refresh):
             break
         finally:
             monkeypatch.setattr(os, "replace", real)
-    assert survives > 5, "it never died"
+    assert survives > 4, "it never died"
     assert fingerprint(tmp_path / "run", 8) == fingerprint(tmp_path / "straight", 8)
 
 

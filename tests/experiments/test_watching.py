@@ -11,6 +11,7 @@ from synthetic_study import STEPS, make_study
 from typer.testing import CliRunner
 
 from breadth.commands.app import app
+from breadth.commands.output import console
 from breadth.experiments import report_files, watching
 from breadth.experiments.evidence import read_evidence
 
@@ -99,7 +100,7 @@ def test_a_folder_without_runs_is_refused(tmp_path):
 
 
 def test_the_command_looks_once_in_words_and_in_json(study, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setattr(console, "width", 110)
     shown = CliRunner().invoke(app, ["watch", str(study), "--once"])
     assert shown.exit_code == 0, shown.output
     assert "1 of 3 runs done" in shown.output and "1 waiting" in shown.output and "120/250" in shown.output

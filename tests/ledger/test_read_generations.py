@@ -141,7 +141,7 @@ GOOD = b'{"prompt": "p", "response": "r"}\n'
         ("a.jsonl", b'{"prompt": "p", "response": ["a", "b"], "reward": [1]}\n', "expected 2 entries in 'reward'.*, got 1"),
         ("a.jsonl", b"", "expected at least one row, got none"),
         ("a.parquet", b"PAR1 no", "not a readable Parquet file"),
-        ("a.jsonl.gz", gzip.compress(GOOD * 500)[:-20], "the gzip file is cut off or damaged"),
+        ("a.jsonl.gz", gzip.compress(GOOD * 500, mtime=0)[:-20], "the gzip file is cut off or damaged"),
         ("a.txt", GOOD, "expected a name ending in .jsonl, .json, .parquet, .csv"),
     ],
 )

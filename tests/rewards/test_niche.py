@@ -52,6 +52,8 @@ def test_bad_input():
         share_in_niche(torch.ones(4), GROUP, distance=APART, radius=0.5, strength=-1)
     with pytest.raises(ValueError, match="replay_weighting: expected one of uniform, reward, bucket, got 'best'"):
         breadth.objective("niching", replay_weighting="best")
+    with pytest.raises(ValueError, match="bucket_by: expected one of key, bucket_key, got 'scaffold'"):
+        breadth.objective("niching", bucket_by="scaffold")
     with pytest.raises(ValueError, match="replay_per_bucket >= 0, got 5, 1 and -1"):
         breadth.objective("niching", replay_size=5, replay_samples=1, replay_per_bucket=-1)
 

@@ -90,7 +90,7 @@ def sparkline(points: list[tuple[int, float]], width: int, *, top: float | None 
     >>> sparkline([(0, 0.0), (10, 0.5), (20, 1.0)], 8)
     '▁▅█'
     >>> sparkline([(i, float(i)) for i in range(100)], 4), sparkline([], 4)
-    ('▁▃▅▇', '')
+    ('▁▃▆█', '')
     """
     values = [value for _, value in points]
     if not values:

@@ -10,6 +10,7 @@ from torch import Tensor
 from breadth.objectives.composition import Aggregation, Objective, Piece
 from breadth.objectives.pieces import centre_piece, clip_piece, reference_piece
 from breadth.objectives.replaying import Replay, replaying
+from breadth.rewards.diversity_filter import BUCKETS
 from breadth.rewards.niche import niche_count, share_in_niche
 from breadth.rewards.replay import WEIGHTINGS, ReplayMemory
 
@@ -23,6 +24,7 @@ def niching(
     replay_samples: int = 64,
     replay_per_bucket: int = 2,
     replay_weighting: str = "bucket",
+    bucket_by: str = "key",
     clip_low: float = 0.2,
     clip_high: float = 0.2,
 ) -> Objective:
@@ -44,9 +46,11 @@ def niching(
     replay_samples : int
         Answers mixed into each batch.
     replay_per_bucket : int
-        At most so many of one bucket (a molecule's Murcko scaffold) are kept; 0 = no cap.
+        At most so many of one bucket are kept; 0 = no cap.
     replay_weighting : str
         ``bucket``, ``uniform`` or ``reward``, see :class:`breadth.rewards.replay.ReplayMemory`.
+    bucket_by : str
+        ``key``: every answer is a bucket of its own. ``bucket_key``: the task's coarser label (a molecule's Murcko scaffold).
     clip_low, clip_high : float
         0.2 each (PPO); idle at one pass per batch.
 
@@ -74,6 +78,8 @@ def niching(
         raise ValueError(f"expected 0 <= radius < 1 and strength >= 0, got radius={radius}, strength={strength}")
     if replay_weighting not in WEIGHTINGS:
         raise ValueError(f"replay_weighting: expected one of {', '.join(WEIGHTINGS)}, got {replay_weighting!r}")
+    if bucket_by not in BUCKETS:
+        raise ValueError(f"bucket_by: expected one of {', '.join(BUCKETS)}, got {bucket_by!r}")
     if replay_size < 0 or replay_samples < 1 or replay_per_bucket < 0:
         raise ValueError(
             "expected replay_size >= 0, replay_samples >= 1 and replay_per_bucket >= 0, got "
@@ -83,12 +89,12 @@ def niching(
     stored = {
         "replay_size": replay_size, "replay_samples": replay_samples,
         "replay_per_bucket": replay_per_bucket, "replay_weighting": replay_weighting,
+        "bucket_by": bucket_by,
     }  # fmt: skip
     replay = None
     if replay_size:
         memory = ReplayMemory(capacity=replay_size, per_bucket=replay_per_bucket)
-        buckets = bool(replay_per_bucket) or replay_weighting == "bucket"
-        replay = Replay(memory, replay_samples, replay_weighting, raw=True, buckets=buckets)
+        replay = Replay(memory, replay_samples, replay_weighting, raw=True, buckets=bucket_by == "bucket_key")
     return replaying(
         replay,
         name="niching",
