@@ -32,7 +32,7 @@ def test_every_page_has_its_row(tool):
     for name in catalogue.entries("objective"):
         block = re.search(f"{tool.HEAD}\n(.*?)\n{tool.FOOT}", (tool.PAGES / f"{name}.md").read_text(), re.S)
         assert block, f"{name}: run python docs/make_pages.py"
-        assert block[1] == tool.NOTHING_YET or f"| `{name}` |" in block[1], name
+        assert block[1] == tool.NOTHING_YET or re.search(rf"^\| `{name}(_\w+)?` \|", block[1], re.M), name
 
 
 @pytest.mark.parametrize("name", list(catalogue.entries("objective")))
