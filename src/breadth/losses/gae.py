@@ -6,6 +6,8 @@ give the advantages (N, T) that every token loss accepts, their whitening, the t
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -40,9 +42,12 @@ def terminal_reward(reward: Tensor, mask: Tensor, *, per_token: Tensor | None = 
     if mask.ndim != 2 or reward.shape != mask.shape[:1]:
         raise ValueError(f"reward: expected shape (N,) and mask (N, T), got {tuple(reward.shape)}, {tuple(mask.shape)}")
     check_mask(mask, mask, "mask")
-    position = torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    last = (position * mask).amax(-1, keepdim=True)  # (N, 1), 0 for an empty row
-    out = wide(reward)[:, None].nan_to_num(nan=0.0) * ((position == last) & mask)  # (N, T)
+    position = torch.arange(1, mask.shape[1] + 1, device=mask.device, dtype=torch.int32)
+    last = (position * mask).amax(-1).long()  # (N,), 0 for an empty row
+    value = wide(reward).nan_to_num(nan=0.0)  # (N,)
+    rows = last.nonzero().squeeze(-1)
+    out = value.new_zeros(mask.shape)
+    out[rows, last[rows] - 1] = value[rows]  # (N, T)
     return out if per_token is None else out + fill_padding(per_token, mask)
 
 
@@ -87,11 +92,15 @@ def gae(
     check_mask(mask, value, "value")
     reward, value = fill_padding(reward, mask), fill_padding(value, mask)
     error = (reward + discount * _next_kept(value, mask) - value).masked_fill_(~mask, 0.0)  # (N, T)
-    decay = torch.where(mask, value.new_tensor(discount * trace), 1.0)  # (N, T), a hole hands on what is ahead of it
-    error, decay = error.T.contiguous(), decay.T.contiguous()  # (T, N): a step of the recursion reads one row of each
+    error = error.T.contiguous()  # (T, N): a step of the recursion reads one row
     ahead = error.new_zeros(error.shape[1])  # (N,)
-    for b, a in zip(reversed(error.unbind(0)), reversed(decay.unbind(0)), strict=True):
-        ahead = torch.addcmul(b, a, ahead, out=b)
+    if _has_holes(mask):
+        decay = torch.where(mask, value.new_tensor(discount * trace), 1.0).T.contiguous()  # (T, N), a hole hands on what is ahead
+        for b, a in zip(reversed(error.unbind(0)), reversed(decay.unbind(0)), strict=True):
+            ahead = torch.addcmul(b, a, ahead, out=b)
+    else:  # behind the last token there is nothing to hand on
+        for b in reversed(error.unbind(0)):
+            ahead = torch.add(b, ahead, alpha=discount * trace, out=b)
     advantage = error.T.contiguous().masked_fill_(~mask, 0.0)  # (N, T)
     return advantage, advantage + value
 
@@ -100,12 +109,17 @@ def _next_kept(value: Tensor, mask: Tensor) -> Tensor:
     """Return the value of the next kept token after each position, (N, T), 0 where there is none; ``value`` is 0 in the padding."""
     after = torch.zeros_like(value)
     after[:, :-1] = value[:, 1:]
-    if not bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # no holes: the next token, or padding
+    if not _has_holes(mask):  # the next token, or padding
         return after
     n, t = mask.shape
     place = torch.where(mask, torch.arange(t, device=mask.device), t)  # (N, T), t = nowhere
     place = torch.cat([place[:, 1:], place.new_full((n, 1), t)], dim=1).flip(1).cummin(1).values.flip(1)
     return torch.cat([value, value.new_zeros(n, 1)], dim=1).gather(1, place)
+
+
+def _has_holes(mask: Tensor) -> bool:
+    """Return whether a kept token stands behind one that is not kept."""
+    return bool((mask[:, 1:] & ~mask[:, :-1]).any())
 
 
 def value_loss(
@@ -138,17 +152,38 @@ def value_loss(
     >>> value_loss(torch.tensor([[1.0]]), torch.tensor([[3.0]]), torch.tensor([[True]]))[0]
     tensor([[2.]])
     """
-    value, target = fill_padding(value, mask), fill_padding(target.detach(), mask)
-    square = (value - target) ** 2
     if clip is None:
-        return square / 2, {}
+        value, target = fill_padding(value, mask), fill_padding(target.detach(), mask)
+        return (value - target) ** 2 / 2, {}
     if not clip > 0 or value_old is None:
         given = "absent" if value_old is None else "given"
         raise ValueError(f"clip: expected a number > 0 together with value_old, got {clip} and value_old {given}")
-    old = fill_padding(value_old.detach(), mask)
-    clipped = (old + (value - old).clamp(-clip, clip) - target) ** 2
-    share = ((clipped > square) & mask).sum() / mask.sum().clamp(min=1)
-    return torch.maximum(square, clipped) / 2, {"value_clip_share": float(share)}
+    check_mask(mask, value, "value")
+    with torch.no_grad():  # gap and slope by hand: half the passes that automatic differentiation makes
+        goal = fill_padding(target.detach(), mask)
+        gap = fill_padding(value.detach(), mask).sub_(goal)  # V − target
+        moved = fill_padding(value_old.detach(), mask).sub_(goal)  # V_old − target
+        clipped = gap.clamp(moved - clip, moved + clip)  # the clipped V − target
+        outer = clipped.abs() > gap.abs()  # there the clip decides, and its slope is 0
+        share = outer.sum() / mask.sum().clamp(min=1)
+        slope = gap.masked_fill(outer, 0.0)
+        half = torch.where(outer, clipped, gap).square_().div_(2)
+    return _Tangent.apply(value, half, slope), {"value_clip_share": float(share)}
+
+
+class _Tangent(torch.autograd.Function):
+    """A function of ``value`` known by its values and its slopes, (N, T) each."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, result: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        ctx.dtype = value.dtype
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return (gradient * slope).to(ctx.dtype), None, None
 
 
 def critic_loss(
