@@ -4,7 +4,7 @@
         [--rollouts 1024] [--tokens 512] [--group 8] [--repeats 20] [--out FILE]
 
 The first two words keep freed memory in the process, as a training run's larger buffers do; without them the C library returns it
-after every call, and page faults add up to half of a time (PPO: 35 ms instead of 25).
+after every call, and page faults add up to half of a time (PPO: 35 ms instead of 24).
 
 Prints milliseconds per objective, the median and the minimum of the repeats: ``shape`` (A1 to A3), and ``total`` (shape, the
 loss with its statistics, and its gradient to the log-probabilities); beside the clock on the wall the processor's time, which
