@@ -127,7 +127,7 @@ def test_a_uid_column_numbers_the_rows():
 @pytest.mark.parametrize("version", ["0.19.1", "1.2.0", "1.15.3", "1.99.0", "2.0.0"])
 def test_an_untested_trl_is_refused(version):
     with pytest.raises(
-        ImportError, match=rf"TRL {version} is installed.*were tested with trl>=.*pip install 'breadth\[trl\]'"
+        ImportError, match=rf"TRL {version} is installed.*was tested with trl>=.*pip install 'breadth\[trl\]'"
     ):
         check_trl(version)
 

@@ -103,7 +103,7 @@ def test_the_command(capsys):
 
 def test_the_command_beside_a_verl_that_was_not_tested(monkeypatch, capsys):
     monkeypatch.setattr("breadth.plugins.verl.__main__.find_spec", lambda name: name)
-    monkeypatch.setattr("breadth.plugins.verl.versions.version", lambda name: "0.8.0")
+    monkeypatch.setattr("breadth.plugins.tested_versions.version", lambda name: "0.8.0")
     assert main(["darling"]) == 2
     assert (
         "verl 0.8.0 is installed, and breadth's part in it was tested with verl>=0.9,<0.10" in capsys.readouterr().err
