@@ -153,6 +153,7 @@ class _Program:
     def _exchange(self, text: str, until: float, seconds: float) -> str:
         """Write one line and read one, whatever the program does meanwhile; both pipes are served at once."""
         process, left = self.process, text.encode() + b"\n"
+        self.buffer += _read_rest(process.stdout)  # what came unasked since the last answer
         if self.buffer:
             raise _NoAnswerError(f"more lines than questions: {self.buffer[:80]!r}")
         with selectors.DefaultSelector() as selector:
