@@ -1,8 +1,8 @@
 """Write what the pages of objectives generate, between their markers:  python docs/make_pages.py --study FOLDER ...
 
 Each page of docs/objectives gets its row of the frontier table, from the last of the named study folders that holds the
-objective, beside the row of that study's baseline; pages that none of them holds are left as they are. docs/support.md is printed
-from the catalogue.
+objective, beside the row of that study's baseline; pages that none of them holds keep the row that they have. What a page says of TRL
+and verl ends in lines from the catalogue, and docs/support.md is printed from it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from breadth.objectives.support import TRL, VERL, support
 PAGES = Path(__file__).resolve().parent / "objectives"
 SUPPORT = Path(__file__).resolve().parent / "support.md"
 HEAD, FOOT = "<!-- frontier-row -->", "<!-- /frontier-row -->"
+HOSTS_HEAD, HOSTS_FOOT = "<!-- hosts -->", "<!-- /hosts -->"
+HOSTS_SECTION = "## TRL and verl"
 QUALITIES = (0.9, 0.95)
 NOTHING_YET = "No study that comes with breadth has a row for it."
 
@@ -93,6 +95,40 @@ def with_row(page: str, block: str) -> str:
     return f"{page}\n\n## Result\n\n{marked}\n"
 
 
+def hosts_block(name: str) -> str:
+    """Return what a page says of running its objective inside TRL and verl, with links to the pages that show how."""
+    found = support(catalogue.objective(name))
+    trainer = f'`BreadthGRPOConfig(objective="{name}")`'
+    in_trl = {
+        "advantages": ("an-objective", trainer),
+        "loss": ("an-objective", trainer),
+        "pairs": ("preference-pairs", f'`BreadthDPOConfig(preset="{name}")`'),
+        "logits": ("supervised-before-any-reinforcement", f'`sft_loss("{name}")`'),
+    }
+    if found["trl"]:
+        anchor, words = in_trl[found["trl"]]
+        trl = f"[In TRL](../trl.md#{anchor}): {words}, {TRL[found['trl']]}."
+    else:
+        trl = "[In TRL](../trl.md): not carried ([what decides](../support.md))."
+    if found["verl"] in ("estimator", "trainer"):
+        verl = f"[In verl](../verl.md#two-ways-in): `python -m breadth.plugins.verl {name}` prints its arguments; {VERL[found['verl']]}."
+    else:
+        verl = f"[In verl](../verl.md): {VERL.get(found['verl'], 'not carried')}" + ("." if found["verl"] else " ([what decides](../support.md)).")
+    return f"- {trl}\n- {verl}"
+
+
+def with_hosts(page: str, block: str) -> str:
+    """Return a page with the block at the end of its section on TRL and verl; ValueError where it has no such section."""
+    marked = f"{HOSTS_HEAD}\n{block}\n{HOSTS_FOOT}"
+    if HOSTS_HEAD in page:
+        return re.sub(f"{HOSTS_HEAD}.*?{HOSTS_FOOT}", lambda _: marked, page, flags=re.S)
+    before, section, after = page.partition(f"\n{HOSTS_SECTION}\n")
+    if not section:
+        raise ValueError(f"expected a section {HOSTS_SECTION!r}, found none")
+    text, following, rest = after.partition("\n## ")
+    return f"{before}{section}{text.rstrip()}\n\n{marked}\n{following}{rest}"
+
+
 def support_page() -> str:
     """Return docs/support.md: which objective runs where, and what it needs."""
     lines = [
@@ -141,9 +177,8 @@ def main() -> None:
         rows |= {kind: frontier_row(summary, label) for kind, label in labels.items()}
     for name in catalogue.entries("objective"):
         path = PAGES / f"{name}.md"
-        page = path.read_text()
-        if name in rows or HEAD not in page:
-            path.write_text(with_row(page, rows.get(name, NOTHING_YET)))
+        page = with_hosts(path.read_text(), hosts_block(name))
+        path.write_text(with_row(page, rows.get(name, NOTHING_YET)) if name in rows or HEAD not in page else page)
     SUPPORT.write_text(support_page())
 
 

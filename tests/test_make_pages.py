@@ -35,6 +35,16 @@ def test_every_page_has_its_row(tool):
         assert block[1] == tool.NOTHING_YET or re.search(rf"^\| `{name}(_\w+)?` \|", block[1], re.M), name
 
 
+def test_every_page_links_the_pages_of_trl_and_verl(tool):
+    for name in catalogue.entries("objective"):
+        page = (tool.PAGES / f"{name}.md").read_text()
+        section = page.partition(f"\n{tool.HOSTS_SECTION}\n")[2].partition("\n## ")[0]
+        assert f"{tool.HOSTS_HEAD}\n{tool.hosts_block(name)}\n{tool.HOSTS_FOOT}" in section, f"{name}: run python docs/make_pages.py"
+        assert "](../trl.md" in section and "](../verl.md" in section
+    with pytest.raises(ValueError, match="expected a section '## TRL and verl', found none"):
+        tool.with_hosts("# A page", "x")
+
+
 @pytest.mark.parametrize("name", list(catalogue.entries("objective")))
 def test_the_rule_speaks_of_every_objective(name):
     objective = catalogue.objective(name)

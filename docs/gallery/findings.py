@@ -1,7 +1,7 @@
 """H1, H2 and H3 from run folders: does anything but the objective move quality against diversity?
 
     python docs/gallery/findings.py --circle runs/circle --objectives runs/objectives --rest runs/objectives_rest --qed runs/qed
-        [--transforms runs/transform] [--graded runs/graded] [--qed-square runs/qed_square] [--line runs/line] [--json findings.json]
+        [--transforms runs/transform] [--graded runs/graded] [--qed-claims runs/qed_claims] [--line runs/line] [--json findings.json]
 
 Prints the tables of docs/findings.md. A hypothesis without its folders is left out and said. Nothing is trained here.
 """
@@ -29,6 +29,12 @@ WITH_TERM = {
     "qed": ("dr_grpo", ("reinvent", "darling", "qempo")),
     "line": ("dr_grpo", ("rlhf", "darling", "qempo")),
 }  # fmt: skip
+#: what differs from Dr. GRPO in the studies ablations/claims-line and ablations/claims-qed, by hypothesis
+CLAIMS = {
+    "H1 estimators": ("grpo", "rloo", "reinforce"),
+    "H1 learning rate": ("rate_5e-4", "rate_1e-3"),
+    "H2 transforms": ("half", "square"),
+}
 Runs = dict[str, list[Run]]
 
 
@@ -164,21 +170,25 @@ def hypotheses(folders: dict[str, Path]) -> dict[str, list[Line]]:
     if "graded" in runs:
         some = choose(runs["graded"], ["plain", *(k for k in runs["graded"] if k != "plain")])
         found["H2 transforms"] += lines("H2", "circle, graded reward", some, 0.95)
-    if "qed-square" in runs and "qed" in runs:
-        square = runs["qed-square"]["square"]
-        last = min(run.steps[-1] for run in square)
-        pair = {"plain": renamed(up_to(runs["qed"]["dr_grpo"], last), "plain"), "square": up_to(square, last)}
-        found["H2 transforms"] += lines("H2", f"qed, {last} steps", pair, 0.8)
+    for name, labels in CLAIMS.items():
+        if "line" in runs:
+            for at in (0.9, 0.95):
+                found[name] += lines(name[:2], "line", choose(runs["line"], ("dr_grpo", *labels)), at)
+        if "qed-claims" in runs and "qed" in runs:
+            some = choose(runs["qed-claims"], labels)
+            last = min((run.steps[-1] for members in some.values() for run in members), default=0)
+            plain = up_to(runs["qed"]["dr_grpo"], last)
+            found[name] += lines(name[:2], f"qed, {last} steps", {"dr_grpo": plain, **some}, 0.8)
     for study, (plain, others) in WITH_TERM.items():
         if study in runs:
-            at = 0.8 if study == "qed" else 0.95
-            found["H3 terms"] += lines("H3", study, choose(runs[study], (plain, *others)), at)
+            for at in {"qed": (0.8,), "line": (0.9, 0.95)}.get(study, (0.95,)):
+                found["H3 terms"] += lines("H3", study, choose(runs[study], (plain, *others)), at)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("circle", "objectives", "rest", "qed", "transforms", "graded", "qed-square", "line"):
+    for name in ("circle", "objectives", "rest", "qed", "transforms", "graded", "qed-claims", "line"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--json", type=Path)
     given = {k.replace("_", "-"): v for k, v in vars(parser.parse_args()).items() if v is not None}
@@ -191,14 +201,15 @@ def main() -> None:
         moves = name.startswith("H3")
         claim = "moves R–D" if moves else "leaves R–D where it is"
         print(f"## {name}: {claim}? {answer(rows, moves=moves)}\n\n{table(rows) if rows else 'No runs were given.'}\n")
-    for study in ("rest", "circle", "qed"):
-        if study in given:
-            labels = ESTIMATORS[:-1] if study == "rest" else WITH_TERM[study][1] + WITH_TERM[study][:1]
-            pooled = pool_runs(choose(load_runs([given[study]]), labels), "objectives", n_boot=0)
-            extra[f"one curve, {study}"] = [{"law": row["law"], **_plain(row["pooled"])} for row in pooled]
+    pools = {"rest": ESTIMATORS[:-1], "line": ("dr_grpo", *CLAIMS["H1 estimators"])}
+    for study, labels in [*pools.items(), *((name, (plain, *others)) for name, (plain, others) in WITH_TERM.items())]:
+        some = choose(load_runs([given[study]]), labels) if study in given and study != "objectives" else {}
+        if len(some) > 1:
+            pooled = pool_runs(some, "objectives", n_boot=0)
+            extra[f"one curve, {study}: {', '.join(some)}"] = [{"law": row["law"], **_plain(row["pooled"])} for row in pooled]
             for row in pooled:
                 one = row["pooled"]
-                print(f"one curve for {', '.join(labels)} ({study}), {row['law']}: {one.verdict}: {one.reason}")
+                print(f"one curve for {', '.join(some)} ({study}), {row['law']}: {one.verdict}: {one.reason}")
     for study in ("circle", "line", "qed"):
         runs = load_runs([given[study]]) if study in given else {}
         base = runs.get("dr_grpo", [])

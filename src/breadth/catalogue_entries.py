@@ -117,6 +117,11 @@ _OBJECTIVES = (
         (*_RG, "seq_logp", "seq_logp_ref", "prompt_id", "key"), (),
     ),
     _objective(
+        "augmented_memory", "Augmented memory", "REINVENT with a filter, rehearsing batch and memory in other spellings",
+        "Guo and Schwaller 2023, arXiv 2305.16160",
+        (*_RG, "seq_logp", "seq_logp_ref", "prompt_id", "key", "bucket_key", "tokens", "mask"), (),
+    ),
+    _objective(
         "niching", "Niching", "the likelihood target with rewards shared in a niche, and replay spread over buckets",
         "ours; fitness sharing of Goldberg and Richardson 1987 in the target of Olivecrona et al. 2017",
         (*_RG, "distance", "seq_logp", "seq_logp_ref", "prompt_id", "key", "tokens", "mask"),

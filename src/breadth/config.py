@@ -19,6 +19,7 @@ from breadth.data_settings import (
     SECTIONS,
     ControlSettings,
     ForecastSettings,
+    PartitionSettings,
     PreferenceSettings,
     Settings,
     SftSettings,
@@ -126,6 +127,9 @@ class TrainSettings(Settings):
     reward_transform: Literal["half", "double", "square", "root"] | None = Field(
         None, description="a monotone transform of the reward that the objective sees: x/2, 2x, x², √x; what is measured stays"
     )
+    padded_likelihood: bool = Field(
+        False, description="likelihoods of whole answers also sum over the end tokens that pad a batch's rows, as MolRL-MGPT's code does"
+    )
 
 
 class SampleSettings(Settings):
@@ -178,6 +182,7 @@ class Common(Settings):
     preference: PreferenceSettings | None = None
     sft: SftSettings | None = None
     control: ControlSettings | None = None
+    partition: PartitionSettings | None = None
     forecast: ForecastSettings | None = None
     trl: dict[str, Any] | None = Field(None, description="arguments of TRL's GRPOConfig, and peft, model: read by --engine trl alone")
 
@@ -210,6 +215,8 @@ class StudyHead(Settings):
     seeds: tuple[int, ...] = (0, 1, 2)
     baseline: str | None = Field(None, description="label that the others are compared with; default: the first")
     at_quality: tuple[float, ...] = (0.9, 0.95)
+    diversity: str = Field("diversity", description="metric read as D in the laws; diversity_unique: repeats dropped first")
+    frontier_diversity: str = Field("diversity_valid", description="metric read as D on the frontier and in comparisons")
     margin: Rate = Field(0.02, description="δ of the equivalence test, in units of D")
     n_boot: Positive = 1000
     workers: Positive | None = Field(None, description="runs in parallel; default: the number of cores")
@@ -225,6 +232,7 @@ class ObjectiveEntry(BaseModel):
     preference: dict[str, Any] = {}
     sft: dict[str, Any] = {}
     control: dict[str, Any] = {}
+    partition: dict[str, Any] = {}
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -275,7 +283,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), ["no such file"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [f"expected UTF-8 text: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number or brackets beyond what Python takes
         raise ConfigError(str(path), [f"not TOML: {error}"]) from None
 
 
@@ -295,7 +303,7 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
             raise ConfigError("--set", [f"expected KEY=VALUE such as train.steps=100, got {text!r}"])
         try:
             value = tomllib.loads(f"v = {raw}")["v"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             value = raw.strip()
         place = out
         for name in path[:-1]:

@@ -1,4 +1,5 @@
-"""Typed settings of what a run learns from besides its own rollouts (pairs, examples), of the controls of a claim, and of live forecasts."""
+"""Typed settings of what a run learns from besides its own rollouts (pairs, examples), of the controls of a claim, of who says the same
+thing as whom in training, and of live forecasts."""
 
 from __future__ import annotations
 
@@ -72,7 +73,19 @@ class ControlSettings(Settings):
     )
 
 
-#: the sections above by their name in a file: each may stand at the top, and inside one objective of a study
+class PartitionSettings(Settings):
+    """Who says the same thing as whom in training, in the place of the task's own classes. What is measured stays the task's."""
+
+    backend: str = Field("classifier", description="of breadth.partition")
+    clustering: str = Field("greedy", description="greedy, components, average, correlation, or soft (distances only)")
+    threshold: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="default: the backend's own")
+    learn_pairs: Annotated[int, Field(ge=20)] | None = Field(
+        None,
+        description="fit the classifier first, on so many pairs of the prior's answers to training prompts, labelled by the task's keys",
+    )
+    settings: dict[str, Any] = Field({}, description="of the backend: model, url, ...")
+
+
 class ForecastSettings(Settings):
     """Forecasts while a run goes on: what its first checkpoints say about the rest, and a floor of diversity to stop at."""
 
@@ -84,7 +97,13 @@ class ForecastSettings(Settings):
     metric: str = Field("diversity", description="ledger metric read as D")
 
 
-SECTIONS: dict[str, type[Settings]] = {"preference": PreferenceSettings, "sft": SftSettings, "control": ControlSettings}
+#: sections by their name in a file that may stand at the top, and inside one objective of a study
+SECTIONS: dict[str, type[Settings]] = {
+    "preference": PreferenceSettings,
+    "sft": SftSettings,
+    "control": ControlSettings,
+    "partition": PartitionSettings,
+}
 
 
 def data_problems(settings: Any) -> list[str]:
@@ -104,4 +123,10 @@ def data_problems(settings: Any) -> list[str]:
     control: ControlSettings | None = settings.control
     if control is not None and control.reward_mean is not None and control.reward != "random":
         problems.append(f'control.reward_mean is only read with reward = "random", got {control.reward!r}')
+    partition: PartitionSettings | None = settings.partition
+    if partition is not None and partition.learn_pairs is not None:
+        if partition.backend != "classifier":
+            problems.append(f"partition.learn_pairs fits the backend 'classifier', got {partition.backend!r}: remove one of them")
+        if "model" in partition.settings or "encoder" in partition.settings:
+            problems.append("partition.learn_pairs fits a model of its own: remove model and encoder from partition.settings")
     return problems

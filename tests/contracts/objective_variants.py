@@ -30,6 +30,8 @@ VARIANTS = {
     # this batch is too small for the published k and bucket
     "pass_at_k": ("pass_at_k", {"k": 2}),
     "niching": ("niching", {"replay_size": 0, "radius": 0.3, "strength": 0.2, "sigma": 5.0}),  # replay has tests of its own
+    "augmented_memory": ("augmented_memory", {"replay_size": 0, "penalty": "sigmoid", "bucket": 15, "bucket_by": "key"}),
+    "molrl_mgpt": ("molrl_mgpt", {"replay_size": 0, "sigma": 5.0}),
     "reinvent_filter": ("reinvent_filter", {"penalty": "sigmoid", "bucket": 15}),
     "reinvent_filter-linear": ("reinvent_filter", {"penalty": "linear", "bucket": 20, "same_key_factor": 0.5}),
     "reinvent_filter-grpo": ("reinvent_filter", {"host": "grpo", "penalty": "erf", "bucket": 12}),

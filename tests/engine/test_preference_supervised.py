@@ -9,9 +9,9 @@ import pytest
 
 import breadth
 from breadth.config import ConfigError
-from breadth.engine.controls import distinct_prompts
 from breadth.engine.run_frame import RunStopped
 from breadth.ledger.rows import read_rows
+from breadth.tasks.few_prompts import distinct_prompts
 from breadth.tasks.graphs import CircleTask
 from tests.engine.digits import SUITS, Digits, train
 

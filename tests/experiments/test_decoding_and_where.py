@@ -101,7 +101,8 @@ def test_where_adds_up_and_repeats(runs, tmp_path):
         assert mean == pytest.approx(row["token_entropy"])
         forks = row["forks"]
         assert forks["n"] == int(np.ceil(0.2 * tokens)) and forks["mean"] >= row["token_entropy"] >= forks["mean_rest"]
-    assert found["steps"][0]["kl"] == pytest.approx(0, abs=1e-6) and found["steps"][-1]["kl"] > 0
+    # no answer of this run is right, so nothing moves: what is left is rounding
+    assert [row["kl"] for row in found["steps"]] == pytest.approx([0, 0, 0, 0], abs=1e-6)
     assert found["steps"][0]["by_solved"] is None  # one prompt
     summary = {"objectives": {"dr_grpo": {"runs": [{"path": str(folder), "seed": 0, "complete": True}]}}}
     words = where_section(read_evidence(tmp_path, summary), None)

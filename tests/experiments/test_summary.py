@@ -45,6 +45,14 @@ def test_the_sentence_says_only_what_the_comparisons_say(summary):
     assert "lost diversity" in verdict_sentence(summary) and "each at its own learning rate" in verdict_sentence(summary)
 
 
+@pytest.mark.parametrize(("n", "words", "not_these"), [(1, "(1 paired seed)", "with these seeds"), (3, "(3 paired seeds)", "with this seed")])
+def test_one_seed_is_not_seeds(summary, n, words, not_these):
+    for row in summary["comparisons"]:
+        row.update(verdict="cannot tell", n_seeds=n)
+    text = verdict_sentence(summary)
+    assert words in text and not_these not in text
+
+
 def test_one_objective_has_no_frontier_sentence(summary):
     label = summary["baseline"]
     summary["objectives"] = {label: summary["objectives"][label]}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -122,9 +123,18 @@ def test_a_second_command_is_refused_with_the_number_of_the_first(run, tmp_path)
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.name != ".lock.pid"} == before
 
 
-def long_settings():
-    import tomllib
+def test_a_second_study_in_the_same_folder_is_refused_and_changes_nothing(cache, tmp_path):
+    from breadth.config import StudySettings, build_settings
+    from breadth.experiments.study import run_study
+    from tests.faults.drill import STUDY
 
+    settings = build_settings(StudySettings, tomllib.loads(STUDY), where="test")
+    with FolderLock(tmp_path / "study"), pytest.raises(RuntimeError, match=f"in use by process {os.getpid()}: wait for it to end"):
+        run_study(settings, tmp_path / "study")
+    assert [p.name for p in (tmp_path / "study").iterdir() if not p.name.startswith(".lock")] == []
+
+
+def long_settings():
     from breadth.config import RunSettings, build_settings
     from breadth.experiments.assemble import CHECKS
 

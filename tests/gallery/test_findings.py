@@ -93,3 +93,36 @@ def test_a_term_that_keeps_range_is_found(tmp_path):
     found = json.loads((tmp_path / "out.json").read_text())["hypotheses"]["H3 terms"]
     assert [(row["method"], row["verdict"]) for row in found] == [("rlhf", "bought"), ("qempo", "the same")]
     assert "H3 terms: moves R–D? yes" in done.stdout and "cannot tell (no runs)" in done.stdout
+
+
+def test_what_differs_on_lines_is_sorted_by_hypothesis(tmp_path):
+    for label, shift in (("dr_grpo", 0.0), ("grpo", 0.0), ("rate_5e-4", 0.2), ("half", 0.0)):
+        for seed in range(3):
+            write_run(tmp_path / "line" / label / f"seed-{seed}", label, seed, shift)
+    words = [sys.executable, SCRIPT, "--line", str(tmp_path / "line"), "--json", str(tmp_path / "out.json")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())["hypotheses"]
+    verdicts = {name: [(row["method"], row["verdict"]) for row in rows][:1] for name, rows in found.items()}
+    assert verdicts == {
+        "H1 estimators": [("grpo", "the same")],
+        "H1 learning rate": [("rate_5e-4", "bought")],
+        "H2 transforms": [("half", "the same")],
+        "H3 terms": [],
+    }
+
+
+def test_an_ablation_shows_its_ends_and_its_comparisons(tmp_path):
+    for label, shift in (("group_128", 0.0), ("group_32", -0.2)):
+        for seed in range(3):
+            write_run(tmp_path / "batch" / label / f"seed-{seed}", label, seed, shift)
+    (tmp_path / "batch" / "study.json").write_text(json.dumps({"study": {"baseline": "group_128"}}))
+    words = [sys.executable, SCRIPT.with_name("ablations.py"), f"batch={tmp_path / 'batch'}", "--json", str(tmp_path / "out.json")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())["batch"]
+    assert [(row["label"], row["seeds"], row["steps"]) for row in found["ends"]] == [("group_128", 3, 90), ("group_32", 3, 90)]
+    assert found["ends"][0]["quality, prior"] == pytest.approx(0.5, abs=0.01) and found["ends"][0]["quality, end"] == pytest.approx(0.95, abs=0.01)
+    assert [(row["method"], row["verdict"]) for row in found["lines"]] == [("group_32", "lost")]
+    assert "| group_32 | 3 | 90 |" in done.stdout
+    assert subprocess.run([*words[:2], "batch"], capture_output=True, text=True).returncode == 2

@@ -118,6 +118,12 @@ def test_list(home, what):
     assert names[0] in breadth("list", what, cwd=home).stdout
 
 
+def test_list_without_a_kind_names_everything(home):
+    found = json.loads(breadth("list", "--json", cwd=home).stdout)
+    assert list(found) == ["objectives", "tasks", "metrics", "laws", "partitions", "studies"] and "darling" in found["objectives"]
+    assert "breadth list objectives" in breadth("list", cwd=home).stdout
+
+
 def test_help_teaches_and_loads_no_torch(home):
     for words in ([], ["study"], ["train"], ["measure"], ["fit"], ["compare"], ["report"], ["list"]):
         text = breadth(*words, "--help", cwd=home).stdout

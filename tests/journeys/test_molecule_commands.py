@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -172,3 +173,116 @@ def test_a_checkpoint_and_a_file_are_audited(molecules):
     assert "expected actives and inactives in the table" in run(
         molecules, "audit", "mol", "--table", "table.csv", code=1
     )
+
+
+def test_the_audit_says_whether_the_prior_has_seen_the_oracles_table(molecules):
+    pytest.importorskip("sklearn")
+    table = [f"{smiles},{i % 2}" for i, smiles in enumerate(CORPUS[::2])]
+    (molecules / "t.csv").write_text("\n".join(["smiles,label", *table, "CCCCCCCCCCCCCCCCCCO,1"]) + "\n")
+
+    def prior(*words):
+        found = json.loads(run(molecules, "audit", *words, "--table", "t.csv", "-n", 20, "--split", "random", "--json"))
+        return found["prior"]
+
+    seen = prior("mol")
+    assert (seen["is_its_corpus"], seen["excluded"]) == (True, None)
+    assert seen["table_in_corpus"] == len(table)  # all but the one that is no molecule of the corpus
+    assert f"of {len(table) // 2 + 1} actives: a prior without them is trained with task.exclude" in seen["sentence"]
+
+    _prior_toml(molecules)
+    report = run(molecules, "pretrain", "mol-prior.toml", "--exclude", "t.csv", "--out", "clean-prior")
+    assert f"dropped {len(table)}: stands in the excluded file" in report
+    recorded = json.loads((molecules / "clean-prior/model/breadth.json").read_text())["corpus"]
+    assert recorded["exclude"]["n"] == len(table)
+    run(molecules, "train", "mol.toml", "--set", "prior.path=clean-prior/model", "--out", "clean")
+    wrong = prior("clean")  # the run's own settings name the whole corpus, which its prior has not seen
+    assert wrong["is_its_corpus"] is False
+    assert "is not the one that the prior learned from" in wrong["sentence"] and "t.csv" in wrong["sentence"]
+    right = prior("clean", "--set", "task.exclude=t.csv")
+    assert (right["is_its_corpus"], right["table_in_corpus"], right["actives_in_corpus"]) == (True, 0, 0)
+    assert right["sentence"].startswith(f"The prior was trained without the molecules of t.csv ({len(table)} taken out). 0 of the")
+    assert seen["sentence"] in " ".join(run(molecules, "audit", "mol", "--table", "t.csv", "-n", 20, "--split", "random").split())
+
+
+def _prior_toml(folder):
+    """Write the sections of `mol.toml` that a prior reads."""
+    kept, on = [], False
+    for line in (folder / "mol.toml").read_text().splitlines():
+        if line.startswith("["):
+            on = line.strip("[] ") in ("task", "model", "prior", "engine")
+        if on:
+            kept.append(line)
+    (folder / "mol-prior.toml").write_text("\n".join([*kept, "[check]", "samples = 20", "curve_samples = 10", "every = 1000"]) + "\n")
+
+
+
+def test_runs_stand_beside_the_tilted_corpus_and_a_law(molecules):
+    run(molecules, "train", "mol.toml", "--set", "objective.kind=dr_grpo", "--out", "grpo")
+    run(molecules, "tilt", "mol", "--target", 0.5, "--out", "saved.json")
+    words = ("compare", "mol", "grpo", "--at", 0.5, "--at", 0.1)
+    found = json.loads(run(molecules, *words, "--tilt", "saved.json", "--law", "0.01,1.0,4.0", "--json"))["beside"]
+    at = {(row["label"], row["quality"]): row for row in found["rows"]}
+    point = next(p for p in json.loads((molecules / "saved.json").read_text())["points"] if abs(p["quality"] - 0.5) < 1e-6)
+    assert at["darling", 0.5]["tilt"] == pytest.approx(point["diversity"], abs=1e-6)
+    assert at["dr_grpo", 0.5]["published"] == pytest.approx(0.978, abs=5e-4)  # ln(0.5/0.01)/4
+    assert at["darling", 0.1]["policy"]["value"] is not None
+    assert found["law"].startswith("given law") and found["tilt"] == "saved.json"
+    shown = run(molecules, *words, "--tilt", "saved.json")
+    assert "D at equal quality, beside laws and corpus" in shown
+    assert "beside" not in json.loads(run(molecules, *words, "--json"))
+    assert "expected a,b,c of R" in run(molecules, *words, "--law", "1,2", code=1)
+    assert "no such file: `breadth tilt STUDY" in run(molecules, *words, "--tilt", "none.json", code=1)
+    said = run(molecules, "report", "mol", "grpo", "--tilt", "saved.json", "--format", "md", "--out", "both.md")
+    assert "both.md" in said
+    text = (molecules / "both.md").read_text()
+    assert "## At equal quality" in text and "distinct molecules a run" in text
+
+
+def test_a_run_writes_the_calls_of_its_oracle_once_each_and_whole(molecules):
+    rows = [json.loads(line) for line in (molecules / "mol/calls.jsonl").read_text().splitlines()]
+    assert len({row["key"] for row in rows}) == len(rows) > 20
+    assert [row["step"] for row in rows] == sorted(row["step"] for row in rows) and rows[0]["step"] == 1
+    assert all(0 <= row["quality"] <= 1 for row in rows)
+    run(molecules, "train", "mol.toml", "--set", "train.steps=2", "--set", "measure.every=2", "--out", "short")
+    run(molecules, "train", "mol.toml", "--set", "train.steps=4", "--set", "measure.every=2", "--out", "short")
+    run(molecules, "train", "mol.toml", "--set", "measure.every=2", "--out", "straight")
+    calls = (molecules / "short/calls.jsonl").read_bytes()
+    assert calls == (molecules / "straight/calls.jsonl").read_bytes() == (molecules / "mol/calls.jsonl").read_bytes()
+    (molecules / "short/calls.jsonl").unlink()  # a log that is no longer whole is not gone on with
+    run(molecules, "train", "mol.toml", "--set", "train.steps=6", "--set", "measure.every=2", "--out", "short")
+    assert not (molecules / "short/calls.jsonl").exists()
+    assert not (molecules / "circle/calls.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pretrain", "--preset", "small", "--corpus", "corpus.smi", "--out", "p"),
+        ("study", "molecules-qed", "--out", "s"),
+        ("agents", "mol.toml", "--out", "g"),
+        ("tilt", "--corpus", "corpus.smi"),
+        ("audit", "mol"),
+        ("oracle", "score", "corpus.smi"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_without_rdkit_every_command_says_which_line_installs_it(molecules, monkeypatch, words):
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    assert 'pip install "breadth[molecules]"' in run(molecules, *words, code=1)
+    assert not (molecules / "s").exists()
+
+
+def test_a_study_says_which_diversity_its_laws_read(molecules):
+    from breadth.ledger.run import load_run
+
+    (molecules / "mol/study.json").write_text(json.dumps({"study": {"diversity": "diversity_unique"}}))
+    try:
+        made = json.loads(run(molecules, "report", "mol", "--format", "md", "--out", "u.md", "--json"))["summary"]
+    finally:
+        (molecules / "mol/study.json").unlink()
+    plain = json.loads(run(molecules, "report", "mol", "--format", "md", "--out", "p.md", "--json"))["summary"]
+    assert (made["metrics"]["diversity"], plain["metrics"]["diversity"]) == ("diversity_unique", "diversity")
+    ledger = load_run(molecules / "mol")
+    for summary, metric in ((made, "diversity_unique"), (plain, "diversity")):
+        read = summary["objectives"]["darling"]["fits"]["R-D"]["x"]
+        assert read and set(read) <= {row["value"] for row in ledger.series(metric)}

@@ -29,7 +29,7 @@ def nothing_known(fit):
             [0.8, 0.1],
             "only 2 distinct values of D over 2 checkpoints; R = -a·exp(c·D) + b needs at least 4",
         ),
-        ([0.7], [0.3], "only 1 distinct values of D over 1 checkpoints; R = -a·exp(c·D) + b needs at least 4"),
+        ([0.7], [0.3], "only 1 distinct value of D over 1 checkpoint; R = -a·exp(c·D) + b needs at least 4"),
         ([0.5] * 10, np.linspace(0, 1, 10), "R is constant: 0.5 at all 10 checkpoints"),
         (np.linspace(0, 1, 10), [0.25] * 10, "D is constant: 0.25 at all 10 checkpoints"),
         ([None, np.nan], [0.1, 0.2], "no checkpoint has both R and D: all 2 rows have a missing value"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import breadth
-from breadth.laws.forecast import forecast
+from breadth.laws.forecast import _forecast, _measured_at, forecast
+from breadth.laws.prefix import Prefix
 from breadth.laws.trend import fit_trend
 from breadth.records import Prediction
 from tests.laws.forecast_runs import Run, law
@@ -156,3 +157,20 @@ def test_trend_curves_are_monotone_and_stay_in_their_room():
     assert draws.min() >= 0 and draws.max() <= 1
     assert (np.diff(draws.mean(0)) < 0.003).all()  # the mean over 500 draws: noise is averaged away
     assert trend.weight.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("probability", "said"),
+    [(None, "cannot tell"), (0.0, "no"), (0.09, "no"), (0.11, "cannot tell"), (0.89, "cannot tell"), (0.91, "yes"), (1.0, "yes")],
+)
+def test_how_sure_one_must_be_to_say_yes_or_no(probability, said):
+    facts = {"label": "grpo", "seed": 0, "at_step": 1.0, "final_step": 2.0, "n": 9, "target_quality": 0.9}
+    known = Prediction(0.5, 0.4, 0.6, 0.3, 0.7)
+    found = _forecast(facts, "law", "because", "law", probability, known, known, known)
+    assert (found.reached, found.probability) == (said, probability)
+
+
+def test_a_quality_that_only_the_mean_over_all_sets_reached_is_read_at_the_widest_such_checkpoint():
+    step, low = np.arange(3.0), [[0.7, 0.7]] * 3
+    prefix = Prefix(step, np.array([0.8, 0.95, 0.96]), np.array([0.9, 0.3, 0.5]), low, [[0.5, 0.5]] * 3, (None, None), (None, None))
+    assert _measured_at(prefix, 0.9) == Prediction(0.5) and _measured_at(prefix, 0.99) is None

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from breadth.laws.frontier import (
     attainment_curve,
+    attainment_matrix,
     diversity_at_quality,
     highest_common_quality,
     highest_reached,
@@ -122,3 +123,9 @@ def test_highest_common_quality_can_be_read_both_ways():
     assert highest_common_quality({}) is None
     assert highest_common_quality({"a": [([[0.9, 0.9]], [[None, None]])]}) is None
     assert highest_reached([[0.4], [0.6]], [[0.1], [0.1]]) == 0.6
+
+
+def test_one_checkpoint_with_a_single_set_does_not_join_the_halves_of_the_others():
+    r, d = [[0.9, None], [0.6, 0.5]], [[0.5, 0.5], [0.4, 0.4]]
+    assert highest_reached(r, d) == 0.5  # the plain maximum would be 0.9, which the odd sets never reach
+    assert attainment_matrix(r, d, np.array([0.5]))[0] == diversity_at_quality(r, d, 0.5).value

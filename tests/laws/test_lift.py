@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
 from breadth.laws.lift import lift, lift_from_values
@@ -32,9 +33,11 @@ class Run:
 
 def test_bought_and_lost_are_mirror_images():
     found = lift_from_values([0.80, 0.83, 0.79], [0.31, 0.30, 0.33], **NAMES)
-    low, high = ttest_rel([0.80, 0.83, 0.79], [0.31, 0.30, 0.33]).confidence_interval(0.95)
+    test = ttest_rel([0.80, 0.83, 0.79], [0.31, 0.30, 0.33])
+    low, high = test.confidence_interval(0.95)
     assert (found.verdict, found.n_seeds, found.seeds_needed) == ("bought", 3, None)
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.p == pytest.approx(test.pvalue) and found.p != pytest.approx(2 * student.sf(test.statistic, 3))
     other = lift_from_values([0.31, 0.30, 0.33], [0.80, 0.83, 0.79], **NAMES | {"labels": ("grpo", "darling")})
     assert (other.verdict, other.value) == ("lost", pytest.approx(-found.value))
     assert other.sentence.startswith("grpo lost 0.493 of diversity against darling at R >= 0.90 (95 % interval -0.581")
@@ -174,3 +177,15 @@ def test_only_the_differences_count(pairs, shift):
     assert moved.value == pytest.approx(one.value, abs=1e-12)
     assert (mirror.low, mirror.high) == (pytest.approx(-one.high), pytest.approx(-one.low))
     assert {"bought": "lost", "lost": "bought"}.get(one.verdict, one.verdict) == mirror.verdict
+
+
+def test_a_method_that_never_reached_it_is_said_to_beside_a_seed_that_it_does_not_have():
+    found = lift_from_values([None, None, None], [0.3, 0.3, 0.3], seeds=[0, 1, 2], unpaired=[2], **NAMES)
+    assert found.sentence.endswith("darling never reached R >= 0.90 in any of 2 seeds; only one of the two has seed 2.")
+
+
+def test_the_equivalence_test_has_one_degree_of_freedom_less_than_pairs():
+    a, b = [0.49, 0.50, 0.51], [0.50, 0.50, 0.50]
+    half = student.ppf(0.95, 2) * 0.01 / np.sqrt(3)  # 0.0169; with three degrees of freedom 0.0136
+    assert lift_from_values(a, b, margin=half + 1e-6).verdict == "the same"
+    assert lift_from_values(a, b, margin=half - 1e-6).verdict == "cannot tell"

@@ -48,6 +48,21 @@ def test_composition_and_how_far_it_is_from_the_direct_law():
     assert f"{composed.gap:.3f} of R" in composed.note
 
 
+def test_the_figures_that_the_page_gives_for_how_far_apart_they_are():
+    h = A1 * D + B1
+    composed = compose_laws(fit_law(exponential(h, A0, B0, C0), h, x_name="H", n_boot=0), fit_law(h, D, form="linear", n_boot=0))
+    d = np.linspace(0.25, 0.9, 6501)
+    apart = exponential(d, composed.a, composed.b, composed.c) - exponential(d, A, B, C)
+    where = np.abs(apart).argmax()
+    assert apart[where] == pytest.approx(-0.017, abs=5e-4) and d[where] == pytest.approx(0.76, abs=5e-3)
+    assert np.sqrt((apart**2).mean()) == pytest.approx(0.010, abs=5e-4)
+    left = [np.log((b - r) / a) / c for a, b, c in ((composed.a, composed.b, composed.c), (A, B, C)) for r in (0.9, 0.95)]
+    assert left == pytest.approx([0.477, 0.383, 0.482, 0.379], abs=5e-4)
+    # the twin: with the line's intercept of the other sign the two laws are nowhere near each other
+    flipped = compose_laws(fit_law(exponential(h, A0, B0, C0), h, n_boot=0), fit_law(A1 * D - B1, D, form="linear", n_boot=0))
+    assert abs(exponential(0.76, flipped.a, flipped.b, flipped.c) - exponential(0.76, A, B, C)) > 1
+
+
 def test_composition_refuses_other_forms_and_says_when_nothing_is_known():
     line = fit_law(A1 * D + B1, D, form="linear", n_boot=0)
     law = fit_law(exponential(D, A, B, C), D, n_boot=0)

@@ -107,7 +107,7 @@ def test_on_policy_is_the_default():
     assert a.matrix.shape == (2, 3)
 
 
-REMEMBERING = ("niching", "reinvent_filter", "ucb", "adaptive_entropy", "quality_target")
+REMEMBERING = ("augmented_memory", "molrl_mgpt", "niching", "reinvent_filter", "ucb", "adaptive_entropy", "quality_target")
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.entries("objective") if name not in REMEMBERING])

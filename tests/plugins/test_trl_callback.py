@@ -129,7 +129,7 @@ def test_measuring_leaves_the_training_as_it_would_have_been(runs, tmp_path):
     assert rewards == [row["reward"] for row in load_run(out / "darling" / "seed-0").training()]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_commands_read_the_folders(runs):
     out = runs[0]
     folders = [str(out / "dr_grpo"), str(out / "darling")]
@@ -249,7 +249,16 @@ def command(*words):
     )
 
 
-@pytest.mark.slow
+def test_breadth_train_with_trl_from_a_toml_file(countdown):
+    folder, write = countdown
+    done = command("train", write(steps=1), "--engine", "trl", "--out", folder / "once", "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    run = load_run(folder / "once")
+    assert run.steps == [0, 1] and "solution_coverage" in run.metrics and run.settings["objective"]["kind"] == "darling"
+    assert json.loads(done.stdout)["step"] == 1, "TRL's own log goes elsewhere"
+
+
+@pytest.mark.nightly
 def test_breadth_train_with_trl_from_a_toml_file_and_on_after_a_stop(countdown):
     folder, write = countdown
     done = command("train", write(), "--engine", "trl", "--out", folder / "run")
@@ -267,7 +276,7 @@ def test_breadth_train_with_trl_from_a_toml_file_and_on_after_a_stop(countdown):
     assert command("report", folder / "run", "--out", folder / "report.html").returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_lora_adapter_and_its_prior(countdown):
     pytest.importorskip("peft", reason="peft is not installed: pip install peft")
     folder, write = countdown

@@ -81,3 +81,30 @@ def test_buckets_are_drawn_alike():
     drawn = [memory.sample(0, 1, seed=seed, weighting="bucket")[0]["key"] for seed in range(200)]
     share = drawn.count("k20") / len(drawn)
     assert 0.35 < share < 0.65  # a half; a draw over answers would give 1/21
+
+
+def test_the_memory_of_niching_reads_the_bucket_that_it_is_told_to():
+    n = 3
+    streams = {
+        "reward": torch.tensor([0.9, 0.8, 0.7]), "group": torch.zeros(n).long(), "prompt_id": torch.zeros(n).long(), "key": ["a", "b", "c"],
+        "bucket_key": ["x", "x", "y"], "tokens": torch.ones(n, 2).long(), "mask": torch.ones(n, 2, dtype=torch.bool), "distance": 1 - torch.eye(n),
+        "seq_logp": torch.zeros(n), "seq_logp_ref": torch.zeros(n),
+        "scored": torch.ones(n, dtype=torch.bool), "parsable": torch.ones(n, dtype=torch.bool),
+    }  # fmt: skip
+    kept = {}
+    for bucket_by in ("key", "bucket_key"):
+        objective = breadth.objective("niching", replay_per_bucket=1, bucket_by=bucket_by)
+        assert ("bucket_key" in objective.needs) is (bucket_by == "bucket_key")
+        objective.observe(**streams)
+        kept[bucket_by] = set(objective.state_dict()["replay"]["stored"]["0"])
+    assert kept == {"key": {"a", "b", "c"}, "bucket_key": {"a", "c"}}
+
+
+def test_the_logged_niche_count_is_the_mean_over_scored_rollouts():
+    from breadth.objectives.niching import report_niches
+
+    distance = torch.tensor([[0.0, 0.1, 0.9], [0.1, 0.0, 0.9], [0.9, 0.9, 0.0]])
+    streams = {"group": torch.zeros(3).long(), "distance": distance, "scored": torch.ones(3, dtype=torch.bool)}
+    count = niche_count(streams["group"], distance=distance, radius=0.65, scored=streams["scored"])
+    found = report_niches(torch.zeros(3), torch.zeros(3), streams, {"radius": 0.65})
+    assert found == {"niche_count": pytest.approx(float(count.mean()))} and 1 < found["niche_count"] < 2

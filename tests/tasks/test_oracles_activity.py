@@ -194,6 +194,40 @@ def test_tables_that_are_not_found(tmp_path, chains):
     assert find_table(str(chains), "x", sha256=file_sha256(chains)) == chains
 
 
+def test_the_content_of_a_table_is_pinned_however_it_is_written(tmp_path, chains, monkeypatch, caplog):
+    pytest.importorskip("sklearn")
+    from breadth.tasks.oracles.forest import ecfp4
+
+    rows = [("CCO", 1, "train"), ("CCN", 0, "train"), ("c1ccccc1", 1, "test"), ("CCCl", 0, "test")]
+    other = [("C1=CC=CC=C1", 1, "test"), ("ClCC", 0, "test"), ("OCC", 1, "train"), ("OCC", 1, "train"), ("NCC", 0, "train")]
+    flipped = [(smiles, 1 - label, part) for smiles, label, part in rows]
+    found = []
+    for i, one in enumerate((rows, other, flipped, rows[:3] + [("CCBr", 0, "test")])):
+        table = read_activity(write(tmp_path / f"{i}.csv", one))
+        found.append(fitting.content_sha256(ecfp4(table.smiles), table.active))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+    fitted = fit_table(read_activity(chains), name="jnk3", n_trees=2)  # a file of one's own may have any content
+    mine = fitted.forest.about["content_sha256"]
+    with pytest.raises(ValueError, match=rf"expected content {PUBLIC_TABLES['jnk3'].content[:16]}… .*got {mine[:16]}…: it is another table"):
+        fit_table(read_activity(chains), name="jnk3", n_trees=2, public=True)
+    monkeypatch.setitem(PUBLIC_TABLES, "jnk3", PublicTable("x", 1, 1, 1, "here", content=mine))
+    fitting.check_content(mine, "jnk3")
+    monkeypatch.setitem(PUBLIC_TABLES, "jnk3", PublicTable("x", 1, 1, 1, "here", content="0" * 64, rdkit="2020.03.1"))
+    fitting.check_content(mine, "jnk3")  # another RDKit may read a few molecules otherwise: said, not refused
+    assert "made with RDKit 2020.03.1, read with" in caplog.text
+    fitting.check_content(mine, "a name of one's own")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["jnk3", "gsk3b"])
+def test_the_cleaned_copies_of_the_public_tables_have_the_pinned_content(name, shared_data):
+    from breadth.tasks.oracles.forest import ecfp4
+
+    table = read_activity(shared_data / f"{name}_activity.csv.gz")
+    assert fitting.content_sha256(ecfp4(table.smiles), table.active) == PUBLIC_TABLES[name].content
+
+
 def test_without_pooch_the_line_that_installs_it_is_said(monkeypatch):
     import sys
 

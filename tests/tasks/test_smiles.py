@@ -14,6 +14,7 @@ pytest.importorskip("rdkit")
 from rdkit import Chem, rdBase
 
 from breadth.tasks.smiles import (
+    MOST_CHARACTERS,
     canonical_smiles,
     parse_smiles,
     quiet_rdkit,
@@ -139,6 +140,15 @@ def test_without_rdkit_the_error_names_the_line_that_installs_it(monkeypatch):
         with pytest.raises(ImportError) as caught:
             call()
         assert 'pip install "breadth[molecules]"' in str(caught.value).splitlines()
+
+
+def test_a_chain_that_would_end_the_process_is_not_parsed():
+    from breadth import task
+
+    assert parse_smiles("C" * MOST_CHARACTERS) is not None
+    for n in (MOST_CHARACTERS + 1, 20_000, 1_000_000):
+        assert parse_smiles("C" * n) is None
+        assert task("molecules").score(["C" * n]).tolist() == [0.0]
 
 
 def test_random_texts_of_tokens_never_raise():

@@ -60,12 +60,22 @@ app.add_typer(oracle_app, name="oracle")
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="objectives, tasks, metrics, laws, partitions or studies.")],
+    what: Annotated[
+        str | None, typer.Argument(help="objectives, tasks, metrics, laws, partitions or studies. Default: the names of all.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """List what breadth knows: objectives, tasks, metrics, laws, partitions, studies."""
-    from breadth.commands.output import console, entries_table, known_entries
+    from breadth.commands.output import KINDS, console, entries_table, known_entries, names_table
 
+    if what is None:
+        names = {kind: [row["name"] for row in known_entries(kind)] for kind in KINDS}
+        if json:
+            print_json(names)
+        else:
+            console.print(names_table(names))
+            console.print("Titles, needs and sources of one kind: breadth list objectives", highlight=False)
+        return
     rows = known_entries(what)
     if json:
         print_json(rows)

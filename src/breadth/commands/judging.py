@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -94,6 +95,14 @@ def compare(
     envelope: Annotated[
         bool, typer.Option("--envelope", help="Also hold methods against the envelope of the baseline's decoding sweep.")
     ] = False,
+    tilt: Annotated[
+        Path | None,
+        typer.Option(help="Molecules: a corpus tilt that breadth tilt --out wrote; its D at each --at stands beside the policies'."),
+    ] = None,
+    law: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="A law R = −a·exp(c·D)+b to stand beside the policies. Default: the published one of the oracle, if any."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Tell whether a method bought diversity at equal quality, lost it, or gave the same; or that the seeds cannot tell.
@@ -101,7 +110,8 @@ def compare(
     At each quality, at the end of equal runs, and over the whole attainment frontier (area, hypervolume, a simultaneous band).
     Runs must start from the same prior. Intervals are paired over seeds; with several methods each verdict stands beside
     the one after Holm's correction. --json holds the curves and bands too. With --envelope, "bought" is also held against what
-    sampling the baseline at other temperatures, top-p and min-p gives for nothing (breadth sweep first).
+    sampling the baseline at other temperatures, top-p and min-p gives for nothing (breadth sweep first). With --tilt or --law a table says
+    what each objective's own law, the published law and the tilted corpus leave at the same quality.
     """
     from breadth.commands.law_tables import frontiers_table, lifts_table
     from breadth.commands.output import console
@@ -115,9 +125,19 @@ def compare(
         from breadth.experiments.decoding import compare_envelopes
 
         held = compare_envelopes(loaded, baseline=baseline, at_quality=tuple(at or (0.9, 0.95)), margin=margin, diversity=diversity)
+    beside = None
+    if tilt is not None or law is not None:
+        from breadth.experiments.beside import beside_runs
+
+        beside = beside_runs(loaded, qualities=tuple(at or (0.9, 0.95)), diversity=diversity, tilt=tilt, law=law)
     if json:
-        print_json({"comparisons": lifts, "frontiers": tests, **({} if held is None else {"envelopes": held})})
+        further = {name: found for name, found in (("envelopes", held), ("beside", beside)) if found is not None}
+        print_json({"comparisons": lifts, "frontiers": tests, **further})
         return
+    if beside is not None:
+        from breadth.commands.law_tables import beside_table
+
+        console.print(beside_table(beside))
     console.print(lifts_table(lifts))
     console.print(frontiers_table(tests))
     if held is not None:

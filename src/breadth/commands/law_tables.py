@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +11,9 @@ from rich.text import Text
 from breadth.commands.output import verdict, with_interval
 from breadth.laws.envelope import EnvelopeLift
 from breadth.records import Estimate, FrontierTest, Lift
+
+if TYPE_CHECKING:
+    from breadth.experiments.beside import Beside
 
 
 def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -165,6 +168,22 @@ def frontiers_table(tests: Sequence[FrontierTest]) -> Table:
             test.sentence,
         )
     return table
+
+
+def beside_table(found: Beside) -> Table:
+    """Return D at equal quality beside laws and tilted corpus, one line for each objective and quality; below a dash its reason."""
+    table = Table(title="D at equal quality, beside laws and corpus", title_justify="left")
+    for name in ("objective", "R ≥", "D policy", "D its own law", f"D {found.law or 'published law'}", "D tilted corpus"):
+        table.add_column(name, overflow="fold")
+    for row in found.rows:
+        own, tilted = _or_why(row.own_law, row.own_law_reason), _or_why(row.tilt, row.tilt_reason)
+        policy = row.policy_reason or with_interval(row.policy["value"], row.policy["low"], row.policy["high"])
+        table.add_row(row.label, f"{row.quality:g}", policy, own, _or_why(row.published), tilted)
+    return table
+
+
+def _or_why(value: float | None, reason: str = "") -> str:
+    return f"{value:.3f}" if value is not None else f"–\n{reason}".rstrip()
 
 
 def _p(lift: Lift) -> str:

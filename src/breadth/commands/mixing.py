@@ -82,40 +82,54 @@ def agents(
     config: Annotated[Path, typer.Argument(help="A TOML file as for breadth train: the settings of each agent.")],
     number: Annotated[int, typer.Option("--agents", "-k", min=2, help="How many.")] = 3,
     unlike: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="w: reward · (1 − w · largest similarity to an earlier agent's answers); 0: independent seeds.",
+            help="w: reward · (1 − w · largest similarity to an earlier agent's answers); 0: independent seeds. Default: 1.",
+            show_default=False,
         ),
-    ] = 1.0,
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Gets agent-0, agent-1, … Default: runs/ and the name of the file.")
     ] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Train several agents from one prior, each rewarded for being unlike those before it.
+    """Train several agents from one prior, each pushed from those before it.
 
-    Compare with as many independent seeds (--unlike 0) by breadth ensemble: the same budget, the same mixture.
+    With most objectives one after another, each rewarded for being unlike the answers of those before it (--unlike). With
+    objective.kind = "molrl_mgpt" in turn at every step, pushed in likelihood, with one memory among them. Compare with as many independent
+    seeds (--unlike 0) by breadth ensemble: the same budget, the same mixture. The same command goes on with what was interrupted.
 
     Examples:
 
     [dim]breadth agents examples/circle_darling.toml -k 3 --unlike 1 --out runs/unlike
+    breadth agents examples/molecules_agents.toml -k 4 --out runs/agents
     breadth ensemble runs/unlike/agent-*[/dim]
     """
     from breadth.commands.output import console
     from breadth.commands.progress import train_watcher
     from breadth.config import RunSettings, apply_overrides, build_settings, read_toml
     from breadth.experiments.assemble import CHECKS
+    from breadth.experiments.in_turn import reads_other_agents, train_agents_in_turn
     from breadth.experiments.unlike import train_unlike
 
     settings = build_settings(
         RunSettings, apply_overrides(read_toml(config), overrides or []), where=str(config), checks=CHECKS
     )
     folder = out or Path("runs") / config.stem
+    in_turn = reads_other_agents(settings)
+    if in_turn and unlike is not None:
+        raise ValueError(
+            f"agents: --unlike is for agents trained one after another, and {settings.objective.kind!r} pushes them apart itself: leave it out, or "
+            "set objective.repulsion"
+        )
     with train_watcher(settings, folder, quiet=json) as watcher:
-        runs = train_unlike(settings, folder, agents=number, weight=unlike, watcher=watcher)
+        if in_turn:
+            runs = train_agents_in_turn(settings, folder, agents=number, watcher=watcher)
+        else:
+            runs = train_unlike(settings, folder, agents=number, weight=1.0 if unlike is None else unlike, watcher=watcher)
     if json:
         print_json([{"path": str(run.path), "seed": run.seed, "step": run.steps[-1]} for run in runs])
         return

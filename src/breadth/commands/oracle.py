@@ -56,7 +56,7 @@ def fit(
     breadth oracle fit mine --table assay.csv --label-column pIC50 --active-at 6.5 --split scaffold[/dim]
     """
     from breadth.tasks.oracles.activity import read_activity
-    from breadth.tasks.oracles.fitting import find_table, fit_table, oracle_place
+    from breadth.tasks.oracles.fitting import PUBLIC_TABLES, find_table, fit_table, is_builtin, oracle_place
 
     place = oracle_place(name) if out is None else out / f"{name.lower()}_forest.npz"
     path = find_table(table, name, sha256=sha256)
@@ -64,13 +64,17 @@ def fit(
         found = read_activity(
             path, smiles_column=smiles_column, label_column=label_column, active_at=active_at, split=split
         )  # fmt: skip
-        fitted = fit_table(found, name=name.lower(), n_trees=trees, seed=seed, n_jobs=jobs, on_phase=tell)
+        fitted = fit_table(found, name=name.lower(), n_trees=trees, seed=seed, n_jobs=jobs, public=is_builtin(table), on_phase=tell)
     fitted.forest.save(place)
     if json:
         print_json({"path": str(place), "sha256": fitted.forest.sha256, "about": fitted.forest.about})
         return
     f, forest = fitted.figures, fitted.forest
     console.print(str(found), highlight=False, soft_wrap=True)
+    known = PUBLIC_TABLES.get(name.lower())
+    content = forest.about["content_sha256"]
+    same = "" if known is None else f", {'' if content == known.content else 'not '}that of the public table"
+    console.print(f"content  {content[:16]} (fingerprints and labels){same}", highlight=False, soft_wrap=True)
     console.print(
         f"held out: AUROC {f['auroc']:.3f}, average precision {f['average_precision']:.3f}, mean score of actives "
         f"{f['mean_score_active']:.3f}, of inactives {f['mean_score_inactive']:.4f}",

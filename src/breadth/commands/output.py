@@ -72,7 +72,7 @@ def measurements_table(rows: Mapping[int, Any], *, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("step", justify="right")
     for name in SHOWN:
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("_", " "), justify="right")  # a space lets a narrow terminal break the name
     for step, found in rows.items():
         by_name = found if isinstance(found, Mapping) else {m.metric: dataclasses.asdict(m) for m in found}
         cells = [by_name.get(name) for name in SHOWN]
@@ -124,6 +124,16 @@ def entries_table(what: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, overflow="fold", no_wrap=name == "name")
     for row in rows:
         table.add_row(*(Text(_words(row.get(c, ""))) for c in columns))
+    return table
+
+
+def names_table(names: Mapping[str, Sequence[str]]) -> Table:
+    """Return the names of every kind, one line a kind."""
+    table = Table(title="what breadth knows", title_justify="left")
+    for column in ("kind", "number", "names"):
+        table.add_column(column, overflow="fold", no_wrap=column == "kind", justify="right" if column == "number" else "left")
+    for kind, known in names.items():
+        table.add_row(kind, str(len(known)), Text(", ".join(known)))
     return table
 
 

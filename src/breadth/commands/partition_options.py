@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,7 +64,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: not a whole gzip file ({error})") from None
     try:
         text = data.decode("utf-8")
@@ -76,7 +77,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         wanted = "a JSON object: prompt, generation_0, generation_1, similar; or prompt, generations, partition"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: expected {wanted} ({error})") from None
         if not isinstance(row, dict):
             raise ValueError(f"{path}, line {number}: expected {wanted}, got {type(row).__name__}")

@@ -27,6 +27,10 @@ def pretrain(
         typer.Option(help="small, base or large: the 6.37, 21.38 and 50.55 million parameters of the source paper."),
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="Molecules: a file or a hub data set; sets task.corpus.")] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(help="Molecules: take those of this file (the oracle's activity table) out of the corpus; sets task.exclude."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The prior's folder. Default: priors/ and the name of the preset or file.")
     ] = None,
@@ -43,6 +47,7 @@ def pretrain(
     Examples:
 
     [dim]breadth pretrain --preset small --corpus chembl_smiles.csv.gz --out priors/small --set engine.device=cuda
+    breadth pretrain --preset small --corpus chembl_smiles.csv.gz --exclude jnk3_activity.csv.gz --out priors/small-no-table
     breadth pretrain prior.toml --corpus molecules.smi --out priors/mine[/dim]
     """
     from breadth.config import ConfigError, apply_overrides, build_settings, nearest, read_toml
@@ -58,6 +63,8 @@ def pretrain(
     data = apply_overrides(data, [*(overrides or []), *extra])
     if corpus is not None:
         data.setdefault("task", {})["corpus"] = corpus
+    if exclude is not None:
+        data.setdefault("task", {})["exclude"] = str(exclude)
     settings = build_settings(PretrainSettings, data, where=where, checks=(pretrain_checks,))
     folder = out or Path("priors") / (config.stem if config else preset or "")
     report = run_pretraining(settings, folder, on_step=_progress(settings.prior.steps))

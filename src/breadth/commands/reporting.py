@@ -24,6 +24,10 @@ def report(
     baseline: Annotated[
         str | None, typer.Option(help="Objective that the others are compared with. Default: the first.")
     ] = None,
+    tilt: Annotated[
+        Path | None,
+        typer.Option(help="Molecules: a corpus tilt that breadth tilt --out wrote, beside the policies. Default: tilt.json of the folder."),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option("--figures", metavar="DIR", help="Write each figure there too: SVG, PNG, and its data as CSV."),
@@ -59,7 +63,7 @@ def report(
         if kind != "html" or json or figures is not None:
             raise ValueError("report --follow writes the page (html) alone: leave --format, --figures and --json out")
         told = False
-        for page, n_done, n in follow_runs(runs, out=out, baseline=baseline, every=every):
+        for page, n_done, n in follow_runs(runs, out=out, baseline=baseline, every=every, tilt=tilt):
             console.print(f"report  {page}  {n_done} of {n} runs done", highlight=False)
             if not told and n_done < n:
                 console.print(
@@ -68,7 +72,7 @@ def report(
                 )
                 told = True
         return
-    summary, page, drawn = write_report(runs, out=out, baseline=baseline, kind=kind, figures=figures)
+    summary, page, drawn = write_report(runs, out=out, baseline=baseline, kind=kind, figures=figures, tilt=tilt)
     if json:
         print_json({"report": str(page), "figures": [str(path) for path in drawn], "summary": summary})
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -102,7 +104,8 @@ def train(
     if engine == "trl":
         from breadth.plugins.trl import train_with_trl
 
-        run = train_with_trl(settings, folder, given=data, on_note=(lambda text: None) if json else print)
+        with redirect_stdout(sys.stderr) if json else nullcontext():  # TRL prints its log
+            run = train_with_trl(settings, folder, given=data, on_note=(lambda text: None) if json else print)
     else:
         from breadth.experiments.front import train_settings
 

@@ -28,6 +28,7 @@ from breadth.ledger.rows import clear_leftovers, commit_folder, write_atomic
 from breadth.tasks.vocabulary import Vocabulary
 
 FORMAT = 1
+ARITHMETIC = 2  # the order of sums in training: raised when an update of the same settings has other last bits. 1: before oneDNN and passes
 MANIFEST, STATE, OPTIMIZER, WEIGHTS = "manifest.json", "state.json", "optimizer.safetensors", "model.safetensors"
 HEADS = "heads.safetensors"
 OWN = "own/"  # before the names of a loop's own tensors in the optimiser's file
@@ -119,7 +120,7 @@ def save_checkpoint(
         (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
         hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(
-            json.dumps({"format": FORMAT, "step": step, "files": hashes}, indent=1) + "\n"
+            json.dumps({"format": FORMAT, "arithmetic": ARITHMETIC, "step": step, "files": hashes}, indent=1) + "\n"
         )
         if target.exists():  # an earlier attempt at this very step, left by a crash after the rename
             _remove(target)
@@ -182,11 +183,19 @@ def load_checkpoint(
     Raises
     ------
     CheckpointError
-        Damage, weights without their optimiser state, or other heads than ``heads`` has.
+        Damage, weights without their optimiser state, other heads than ``heads`` has, or a training whose last bits this version
+        does not repeat.
     """
     from safetensors.torch import load_file
 
     checkpoint = verify(path)
+    arithmetic = json.loads((path / MANIFEST).read_text()).get("arithmetic", 1)
+    if arithmetic != ARITHMETIC:
+        raise CheckpointError(
+            f"{path / MANIFEST}: expected arithmetic {ARITHMETIC}, got {arithmetic}: the training was begun by another version of breadth, "
+            "and would go on with other last bits. Finish it with that version, or begin again in a folder of its own; measuring and "
+            "reporting what is here still works"
+        )
     if not (path / OPTIMIZER).is_file():
         raise CheckpointError(
             f"{path}: holds weights only (its optimiser state was thinned out): training cannot go on from here"

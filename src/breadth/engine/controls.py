@@ -17,9 +17,8 @@ import torch
 from breadth.data_settings import ControlSettings
 from breadth.engine.regroup import Drawn
 from breadth.seeds import derive_seed, numpy_generator
+from breadth.tasks.few_prompts import distinct_prompts
 from breadth.tasks.protocol import Task
-
-TRIES = 8  # doublings of a draw of prompts in the search for distinct ones
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,3 @@ class Controls:
         stream = torch.as_tensor(rewards, dtype=torch.float32, device=device)
         streams = {**j.streams, "reward": stream, "correct": torch.as_tensor(correct, device=device)}
         return replace(drawn, judged=replace(j, streams=streams, scored=replace(j.scored, values=rewards, vector=None)))
-
-
-def distinct_prompts(task: Task, n: int, *, seed: int) -> list[str]:
-    """Return n distinct prompts of a task, or all that repeated draws find where it has fewer."""
-    found: dict[str, None] = {}
-    for k in range(TRIES):
-        found |= dict.fromkeys(task.prompts(n * 2**k, seed=derive_seed(seed, k)))
-        if len(found) >= n:
-            break
-    return list(found)[:n]

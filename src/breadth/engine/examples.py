@@ -177,7 +177,7 @@ def read_examples(
         place = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(place, [f"not JSON: {error}"]) from None
         absent = [name for name in wanted if not isinstance(row, dict) or not isinstance(row.get(name), str)]
         if absent:

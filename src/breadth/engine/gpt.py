@@ -19,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from breadth.engine.kv_cache import KeyValues
+from breadth.engine.matmul import linear, linear_gelu
+
 
 @dataclass(frozen=True)
 class GPTShape:
@@ -116,8 +119,25 @@ class Projection(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = torch.addmm(self.bias, x.reshape(-1, x.shape[-1]), self.weight)
-        return flat.view(*x.shape[:-1], -1)
+        return linear(x, self.weight, self.bias)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *, attend: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """Return softmax(q·kᵀ/√d)·v, (N, heads, L, d), causal where ``attend`` is None; on a CPU in float32 whatever the precision.
+
+    There the fused kernel's backward pass is eight times slower in bfloat16 than in float32.
+
+    Parameters
+    ----------
+    q : (N, heads, L, d);  k, v : (N, heads, S, d)
+    attend : (N, 1, L, S) bool, optional
+        True = may be looked at.
+    """
+    causal = attend is None and q.shape[2] > 1
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        q, k, v = q.float(), k.float(), v.float()
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, is_causal=causal, dropout_p=dropout)
 
 
 class Attention(nn.Module):
@@ -130,24 +150,18 @@ class Attention(nn.Module):
         self.c_attn = Projection(shape.n_embd, 3 * shape.n_embd)
         self.c_proj = Projection(shape.n_embd, shape.n_embd)
 
-    def forward(self, x: Tensor, cache: tuple[Tensor, Tensor] | None, start: int, attend: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, cache: KeyValues | None, start: int, attend: Tensor | None) -> Tensor:
         n, length, width = x.shape
         qkv = self.c_attn(x).view(n, length, 3, self.n_head, width // self.n_head)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, L, width/heads)
         if cache is not None:
-            keys, values = cache
-            keys[:, :, start : start + length] = k
-            values[:, :, start : start + length] = v
-            if start:
-                k, v = keys[:, :, : start + length], values[:, :, : start + length]
-        y = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=attend,
-            is_causal=attend is None and length > 1,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+            cache.write(k, v, start)
+        if cache is not None and length == 1 and not q.is_cuda:
+            y = cache.attend(q, start + 1, attend)
+        else:
+            if cache is not None and start:
+                k, v = cache.read(start + length)
+            y = attention(q, k.to(q.dtype), v.to(q.dtype), attend=attend, dropout=self.dropout if self.training else 0.0)
         return self.c_proj(y.transpose(1, 2).reshape(n, length, width))
 
 
@@ -158,7 +172,7 @@ class FeedForward(nn.Module):
         self.c_proj = Projection(shape.inner, shape.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
+        return self.c_proj(linear_gelu(x, self.c_fc.weight, self.c_fc.bias))
 
 
 class Block(nn.Module):
@@ -170,7 +184,7 @@ class Block(nn.Module):
         self.mlp = FeedForward(shape)
         self.dropout = shape.dropout
 
-    def forward(self, x: Tensor, cache: tuple[Tensor, Tensor] | None, start: int, attend: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, cache: KeyValues | None, start: int, attend: Tensor | None) -> Tensor:
         x = x + F.dropout(self.attn(self.ln_1(x), cache, start, attend), self.dropout, self.training)
         return x + F.dropout(self.mlp(self.ln_2(x)), self.dropout, self.training)
 
@@ -221,7 +235,7 @@ class GPT(nn.Module):
         tokens: Tensor,
         *,
         positions: Tensor | None = None,
-        caches: list[tuple[Tensor, Tensor]] | None = None,
+        caches: list[KeyValues] | None = None,
         start: int = 0,
         attend: Tensor | None = None,
     ) -> Tensor:
@@ -232,8 +246,8 @@ class GPT(nn.Module):
         tokens : (N, L) int64
         positions : (N, L) or (L,) int64, optional
             Default ``start, start + 1, ...``.
-        caches : list of (keys, values), optional
-            Per layer, each (N, heads, room, width/heads); written at ``start`` onwards, and read up to there.
+        caches : list of KeyValues, optional
+            One a layer; written at ``start`` onwards, and read up to there.
         start : int
             How many positions the caches already hold.
         attend : (N, 1, L, start + L) bool, optional
@@ -257,19 +271,19 @@ class GPT(nn.Module):
         return self.transformer["ln_f"](x)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return next-token logits (…, vocabulary) of hidden states (…, width)."""
-        return F.linear(hidden, self.head_weight)
+        """Return next-token logits (…, vocabulary) of hidden states (…, width); on a CPU in float32 whatever the precision."""
+        if hidden.device.type != "cpu":
+            return F.linear(hidden, self.head_weight)
+        with torch.autocast("cpu", enabled=False):
+            return linear(hidden.to(self.head_weight.dtype), self.head_weight, transposed=True)
 
-    def new_caches(self, n: int, room: int) -> list[tuple[Tensor, Tensor]]:
-        """Return empty key/value caches for n rows and ``room`` positions."""
+    def new_caches(self, n: int, room: int) -> list[KeyValues]:
+        """Return empty key/value caches for n rows and ``room`` positions, one a layer."""
         weight = self.head_weight
-        kind = weight.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        size = (n, self.shape.n_head, room, self.shape.n_embd // self.shape.n_head)
-        return [
-            (weight.new_empty(size, dtype=dtype), weight.new_empty(size, dtype=dtype))
-            for _ in range(self.shape.n_layer)
-        ]
+        kind, shape = weight.device.type, self.shape
+        cast = torch.is_autocast_enabled(kind) and kind != "cpu"  # on a CPU attention is float32, see `attention`
+        like = weight.new_empty((), dtype=torch.get_autocast_dtype(kind) if cast else weight.dtype)
+        return [KeyValues(n, shape.n_head, room, shape.n_embd // shape.n_head, like=like) for _ in range(shape.n_layer)]
 
 
 def save_gpt2(model: GPT, folder: Path) -> None:

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from breadth.engine.call_log import CallLog
 from breadth.engine.checkpoint import own_tensors, step_folder
 from breadth.engine.dynamic import mixed_batch
+from breadth.engine.gpt import GPT
 from breadth.engine.novelty import Novelty
+from breadth.engine.padded_rows import padded_rows
 from breadth.engine.policy import completion_values, score_completions
 from breadth.engine.regroup import Drawn
 from breadth.engine.replay import with_replayed
-from breadth.engine.run_frame import RunFrame
+from breadth.engine.respelling import respelled
+from breadth.engine.run_frame import RunFrame, force_to_disk
 from breadth.engine.streams import judge, vector_means
+from breadth.engine.training_partition import against_keys, training_partition
 from breadth.engine.update import Batch, UpdateResult, split_minibatches, update
 from breadth.objectives.replaying import Replay
+from breadth.records import Rollouts
 from breadth.seeds import derive_seed
 
 
 @dataclass
 class TrainingRun(RunFrame):
-    """A run that learns from its own rollouts: the families policy, actor_critic and group, and dynamic sampling around them."""
+    """A run that learns from its own rollouts: the families policy, actor_critic and group, and dynamic sampling around them.
+
+    ``earlier`` are the models of the agents before this one, where several are trained in turn (agents.py).
+    """
+
+    earlier: list[GPT] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.selection = None
@@ -38,8 +49,16 @@ class TrainingRun(RunFrame):
     def _own_tensors(self) -> dict[str, torch.Tensor]:
         return {} if self.novelty is None else self.novelty.tensors()
 
+    def _own_state(self) -> dict[str, Any]:
+        if self.calls is None or not self.calls.kept:
+            return {}
+        force_to_disk(self.calls.path)  # a checkpoint must not outlive the calls before it
+        return {"n_calls": len(self.calls)}
+
     def _load_own_state(self, step: int, state: dict[str, Any]) -> None:
         super()._load_own_state(step, state)
+        self.calls = CallLog(self.folder, step=step, n_calls=state.get("n_calls")) if self.task.logs_calls else None
+        self.partition = training_partition(self)
         wanted = self.objective.novelty
         self.novelty = None
         if wanted is not None:
@@ -51,6 +70,8 @@ class TrainingRun(RunFrame):
         s, train = self.settings, self.settings.train
         rate = self._set_rate(step)
         learnt, counts = self._collect(step)
+        if self.calls is not None:
+            self.calls.add(step + 1, self.drawn.judged.keys, self.drawn.judged.quality)
         if learnt is None:  # nothing here teaches anything
             self._write_row(step, self._row(step, rate, self.drawn, counts, []))
             return
@@ -66,34 +87,60 @@ class TrainingRun(RunFrame):
         if self.novelty is not None:
             with self.machine.autocast():
                 streams |= self.novelty.look(self.model, rollouts, banned=self.banned, micro_batch=train.micro_batch)
+        judged_reward = streams["reward"]
+        batch, stats = self._batch(step, rollouts, streams)
+        results = self._updates(step, batch)
+        judged_streams = {**batch.streams, "reward": judged_reward}  # memories hold what was scored
+        rounds = getattr(self.objective, "augmentation_rounds", 0)
+        left = self.objective.shaped_rewards(**judged_streams) if rounds else judged_reward  # by the memories as they were
+        self.objective.observe(**judged_streams)
+        for number in range(rounds):
+            again = self._augmented(step, number, rollouts, {**judged_streams, "reward": left})
+            results += self._updates(step, again, first=len(results), purpose=f"augmented {number}")
+        if self.novelty is not None:
+            counts = counts | self.novelty.learn()
+        self._write_row(step, self._row(step, rate, self.drawn, counts | stats, results))
+
+    def _batch(self, step: int, rollouts: Rollouts, streams: dict[str, Any]) -> tuple[Batch, dict[str, float]]:
+        """Return what the update reads of judged rollouts, and what their shaping logs."""
+        train = self.settings.train
+        if train.padded_likelihood:
+            rollouts = padded_rows(rollouts, end=self.tokenizer.eos_id)
         tokens: dict[str, torch.Tensor] = {}  # (N, T) each, for the loss
         if self.reference is not None:
-            with self.machine.autocast():
-                logp_ref = score_completions(
-                    self.reference, rollouts, banned=self.banned, micro_batch=train.micro_batch
-                )
+            logp_ref = self._logp(self.reference, rollouts)
             tokens["logp_ref"] = logp_ref
             streams |= {"logp_ref": logp_ref, "seq_logp_ref": logp_ref.sum(-1)}
-        judged_reward = streams["reward"]
+        if self.earlier:
+            others = [self._logp(agent, rollouts).sum(-1) for agent in self.earlier]
+            streams["seq_logp_agents"] = torch.stack(others, dim=1)  # (N, J)
         if train.reward_transform is not None:
-            streams = {**streams, "reward": transformed(judged_reward, train.reward_transform)}
+            streams = {**streams, "reward": transformed(streams["reward"], train.reward_transform)}
         if train.reward_schedule == "linear":
-            streams = {**streams, "reward": streams["reward"] * (1 - step / train.steps)}
+            streams = {**streams, "reward_unscheduled": streams["reward"], "reward": streams["reward"] * (1 - step / train.steps)}
         if self.objective.family == "actor_critic":
             with self.machine.autocast():
                 value_old = completion_values(self.model, self.heads, rollouts, micro_batch=train.micro_batch)
             streams["value_old"] = value_old
             tokens |= {"value_old": value_old, "value_target": self.objective.targets(**streams)}
         advantage, stats = (None, {}) if self.objective.family == "group" else self.objective.shape(**streams)
-        batch = Batch(rollouts, advantage, streams, tokens)
+        return Batch(rollouts, advantage, streams, tokens), stats
 
+    def _logp(self, model: GPT, rollouts: Rollouts) -> torch.Tensor:
+        """Return log π of every completion token under another model, (N, T), without gradient."""
+        with self.machine.autocast():
+            return score_completions(model, rollouts, banned=self.banned, micro_batch=self.settings.train.micro_batch)
+
+    def _updates(self, step: int, batch: Batch, *, first: int = 0, purpose: str = "minibatch") -> list[UpdateResult]:
+        """Take a batch's optimiser steps; ``first`` of them were taken in this step before."""
+        s, train = self.settings, self.settings.train
         epochs = train.inner_epochs or int(self.objective.recommended.get("inner_epochs", 1))
         parts = train.minibatches or int(self.objective.recommended.get("minibatches", 1))
-        shuffle = torch.Generator().manual_seed(derive_seed(s.seed, "minibatch", step))
+        shuffle = torch.Generator().manual_seed(derive_seed(s.seed, purpose, step))
         results: list[UpdateResult] = []
         whole_groups = self.objective.family == "group"
         for _ in range(epochs):
-            for rows in split_minibatches(rollouts.group, parts, whole_groups=whole_groups, generator=shuffle):
+            for rows in split_minibatches(batch.rollouts.group, parts, whole_groups=whole_groups, generator=shuffle):
                 with self.machine.autocast():
                     result = update(
                         self.forward,
@@ -104,15 +151,22 @@ class TrainingRun(RunFrame):
                         banned=self.banned,
                         micro_batch=train.micro_batch,
                         clip_norm=train.clip_norm,
-                        seed=derive_seed(s.seed, "tokens", step, len(results)),
+                        seed=derive_seed(s.seed, "tokens", step, first + len(results)),
                         heads=self.heads,
                     )
                 results.append(result)
                 self._count_refusals(step, result.refused)
-        self.objective.observe(**{**streams, "reward": judged_reward})  # memories hold what was scored
-        if self.novelty is not None:
-            counts = counts | self.novelty.learn()
-        self._write_row(step, self._row(step, rate, self.drawn, counts | stats, results))
+        return results
+
+    def _augmented(self, step: int, number: int, rollouts: Rollouts, streams: dict[str, Any]) -> Batch:
+        """Return a round of augmentation: the step's answers and the memory's, in other spellings."""
+        with self.machine.autocast():
+            again, of_them = respelled(
+                rollouts, streams, self.replay, self.task, self.tokenizer, model=self.model, banned=self.banned,
+                micro_batch=self.settings.train.micro_batch, max_tokens=self.sampling.max_tokens,
+                seed=derive_seed(self.settings.seed, "augmented", step, number),
+            )  # fmt: skip
+        return self._batch(step, again, of_them)[0]
 
     def _collect(self, step: int) -> tuple[Drawn | None, dict[str, float]]:
         """Return what this step learns from, and counts for the log; all that was drawn is in ``drawn``."""
@@ -133,7 +187,10 @@ class TrainingRun(RunFrame):
         prompts = self.controls.prompts(self.task, train.prompts, seed=derive_seed(seed, "prompts", *path))
         generator = torch.Generator().manual_seed(derive_seed(seed, "rollout", *path))
         rollouts = self.sample_groups(self.model, prompts, train.group_size, generator, first_group=sum(path[1:]) * train.prompts)
-        drawn = Drawn(rollouts, judge(rollouts, self.task, needs=self.objective.needs, reward=self.reward, timeout=train.reward_timeout))
+        judged = judge(
+            rollouts, self.task, needs=self.objective.needs, reward=self.reward, timeout=train.reward_timeout, partition=self.partition
+        )
+        drawn = Drawn(rollouts, judged)
         return self.controls.judged(drawn, *path)
 
     def _row(
@@ -156,6 +213,7 @@ class TrainingRun(RunFrame):
             "learning_rate": rate,
             "n_refused": sum(r.refused is not None for r in results),
             **vector_means(judged.streams, self.task),
+            **(against_keys(judged.streams["kind"].cpu().numpy(), judged.keys, rollouts.group.cpu().numpy()) if self.partition else {}),
             **self.task.step_statistics(rollouts.text),
         }
         for source in ([stats], [r.stats for r in results]):

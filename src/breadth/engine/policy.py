@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from breadth.engine.gpt import GPT
 from breadth.engine.heads import Heads
+from breadth.engine.matmul import unchanged
 from breadth.records import Rollouts
+
+#: tokens × width that go through the model at a time, by device: what a layer makes of them fits into the cache of a processor
+PASS_NUMBERS = {"cpu": 1 << 18}
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,16 @@ class Completions:
     log_z: Tensor | None = None  # (n,) float32, nats
 
 
-def left_align(rollouts: Rollouts) -> tuple[Tensor, Tensor]:
-    """Return (N, S+T) tokens with the prompt's padding moved behind the completion, and (N,) prompt lengths.
+def left_align(rollouts: Rollouts, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return (N, S+T) tokens with the prompt's padding moved behind the completion, and (N,) prompt lengths, of all rows or some.
 
     With causal attention, what stands behind a sequence cannot change it: so no attention mask is needed.
     """
-    whole = torch.cat([rollouts.prompt_tokens, rollouts.tokens], dim=1)  # (N, S+T)
-    prompt_length = rollouts.prompt_mask.sum(-1)  # (N,)
-    shift = rollouts.prompt_tokens.shape[1] - prompt_length  # (N,) padding on the left
+    parts = (rollouts.prompt_tokens, rollouts.prompt_mask, rollouts.tokens)
+    prompt, prompt_mask, tokens = parts if rows is None else (part[rows] for part in parts)
+    whole = torch.cat([prompt, tokens], dim=1)  # (N, S+T)
+    prompt_length = prompt_mask.sum(-1)  # (N,)
+    shift = prompt.shape[1] - prompt_length  # (N,) padding on the left
     if bool((shift > 0).any()):
         index = torch.arange(whole.shape[1], device=whole.device) + shift.unsqueeze(1)  # (N, S+T)
         whole = whole.gather(1, index % whole.shape[1])
@@ -39,19 +46,20 @@ def left_align(rollouts: Rollouts) -> tuple[Tensor, Tensor]:
 
 def _completion_states(model: GPT, rollouts: Rollouts, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return the hidden states that predict the completions' tokens (n, T', width), the tokens and the mask (n, T')."""
-    whole, prompt_length = left_align(rollouts)
+    whole, prompt_length = left_align(rollouts, rows)
     tokens, mask = rollouts.tokens, rollouts.mask
     if rows is not None:
-        whole, prompt_length, tokens, mask = whole[rows], prompt_length[rows], tokens[rows], mask[rows]
-    longest = int(mask.sum(-1).max())
-    first = int(prompt_length.min())
-    last = int(prompt_length.max())
+        tokens, mask = tokens[rows], mask[rows]
+    lengths = mask.sum(-1)
+    longest, first = int(lengths.max()), int(prompt_length.min())
     tokens, mask = tokens[:, :longest], mask[:, :longest]  # (n, T')
-    hidden = model(whole[:, : last + longest - 1])  # (n, L, width)
-    if first == last:
+    room = int((prompt_length + lengths).max()) - 1  # the last token is predicted, never read
+    hidden = model(whole[:, :room])  # (n, L, width)
+    if first == int(prompt_length.max()):
         hidden = hidden[:, first - 1 : first - 1 + longest]  # (n, T', width)
     else:
         index = (prompt_length - 1).unsqueeze(1) + torch.arange(longest, device=whole.device)  # (n, T')
+        index = index.clamp(max=room - 1)  # only ever behind a shorter completion's last token
         hidden = hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
     return hidden, tokens, mask
 
@@ -77,6 +85,53 @@ def completion_logp(
     heads : Heads, optional
         They read the hidden states that were computed for the log-probabilities: no further pass through the model.
     """
+    lengths = rollouts.prompt_mask.sum(-1) + rollouts.mask.sum(-1)  # (N,)
+    lengths = lengths if rows is None else lengths[rows]
+    parts = list(passes(lengths, width=model.head_weight.shape[1]))
+    chosen = [part if rows is None else rows[part] for part in parts]
+    with unchanged():
+        found = [
+            _logp(model, rollouts, index, banned=banned, with_entropy=with_entropy, heads=heads) for index in chosen
+        ]
+    back = torch.argsort(torch.cat(parts))
+    return Completions(
+        *(_assembled([getattr(one, name) for one in found], back) for name in ("logp", "entropy", "value", "log_z"))
+    )
+
+
+def passes(lengths: Tensor, *, width: int) -> Iterator[Tensor]:
+    """Yield row numbers, sorted by length, as many as go through a model of some width at a time; see ``PASS_NUMBERS``.
+
+    A row that is longer than that goes alone. On devices that are not listed everything goes at once.
+    """
+    limit = PASS_NUMBERS.get(lengths.device.type)
+    if limit is None:
+        yield torch.arange(len(lengths), device=lengths.device)
+        return
+    order = torch.argsort(lengths, stable=True)
+    first = 0
+    for i, longest in enumerate(lengths[order].tolist()):
+        if i > first and (i - first + 1) * longest * width > limit:
+            yield order[first:i]
+            first = i
+    yield order[first:]
+
+
+def _assembled(parts: list[Tensor | None], back: Tensor) -> Tensor | None:
+    """Return what several passes found, in the order of the rows, padded with zeros to the longest; None where nothing was asked for."""
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    if found[0].dim() > 1:
+        width = max(part.shape[1] for part in found)
+        found = [F.pad(part, (0, width - part.shape[1])) for part in found]
+    return torch.cat(found)[back]
+
+
+def _logp(
+    model: GPT, rollouts: Rollouts, rows: Tensor, *, banned: list[int], with_entropy: bool, heads: Heads | None
+) -> Completions:
+    """Return what one pass through the model says of some rows."""
     hidden, tokens, mask = _completion_states(model, rollouts, rows)
     logits = model.logits(hidden).float()  # (n, T', V)
     logits = logits.index_fill(-1, torch.tensor(banned, dtype=torch.int64, device=logits.device), -torch.inf)
@@ -90,7 +145,9 @@ def completion_logp(
     if heads is None:
         return Completions(logp, entropy)
     value = heads.values(hidden)
-    return Completions(logp, entropy, None if value is None else value.masked_fill(~mask, 0.0), heads.log_partition(hidden))
+    return Completions(
+        logp, entropy, None if value is None else value.masked_fill(~mask, 0.0), heads.log_partition(hidden)
+    )
 
 
 def completion_logits(
@@ -141,8 +198,7 @@ def completion_ranks(model: GPT, rollouts: Rollouts, rows: Tensor, *, banned: li
 @torch.no_grad()
 def transition_states(model: GPT, rollouts: Rollouts, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return the final hidden states before, between and after the completions' tokens (n, T'+1, width), and the mask (n, T')."""
-    whole, prompt_length = left_align(rollouts)
-    whole, prompt_length, mask = whole[rows], prompt_length[rows], rollouts.mask[rows]
+    (whole, prompt_length), mask = left_align(rollouts, rows), rollouts.mask[rows]
     longest = int(mask.sum(-1).max())
     room = min(int(prompt_length.max()) + longest, whole.shape[1])
     hidden = model(whole[:, :room])  # (n, L, width)

@@ -15,6 +15,7 @@ from breadth.engine.run_frame import RunFrame
 from breadth.engine.streams import judge
 from breadth.records import Rollouts
 from breadth.seeds import derive_seed
+from breadth.selection.rarity import rarity_of_distance, rarity_of_key
 from breadth.tasks.protocol import Task
 
 CHUNK = 1024  # answers drawn together; bounds memory
@@ -92,21 +93,10 @@ def rarity(pool: Pool, task: Task, kind: str) -> np.ndarray:
         logp = pool.rollouts.logp_old.double().sum(-1) / pool.rollouts.mask.sum(-1)
         return -logp.cpu().numpy()
     if kind == "class_share":
-        names = list(zip(pool.rollouts.prompt, pool.keys, strict=True))
-        n_class: dict[Any, int] = {}
-        n_prompt: dict[str, int] = {}
-        for prompt, key in names:
-            n_class[prompt, key] = n_class.get((prompt, key), 0) + 1
-            n_prompt[prompt] = n_prompt.get(prompt, 0) + 1
-        return np.array([1 - n_class[name] / n_prompt[name[0]] for name in names])
-    out = np.ones(len(pool.keys))
-    parsable = np.array([key is not None for key in pool.keys])
-    texts, prompts, group = pool.rollouts.text, pool.rollouts.prompt, pool.group
-    for label in np.unique(group):
-        members = np.flatnonzero(group == label)
-        rows = members[parsable[members]]
-        if len(rows) > 1:
-            distance = np.asarray(task.distance_within([texts[i] for i in rows], prompts[rows[0]]), dtype=float)
-            far = len(members) - len(rows)  # each answer without a key is at distance 1
-            out[rows] = (distance.sum(1) + far) / (len(members) - 1)
-    return out
+        return rarity_of_key(pool.rollouts.prompt, pool.keys)
+    texts, prompts = pool.rollouts.text, pool.rollouts.prompt
+    return rarity_of_distance(
+        pool.group,
+        np.array([key is not None for key in pool.keys]),
+        lambda rows: task.distance_within([texts[i] for i in rows], prompts[rows[0]]),
+    )

@@ -221,7 +221,9 @@ def pretrain(
     for rows in (log, curve):
         if rows.exists():
             shutil.copy(rows, temporary / rows.name)
-    facts = {"parameters": net.n_parameters, "steps": prior.steps, "loss": row.get("loss"), "n_texts": len(corpus)}
+    facts: dict[str, Any] = {"parameters": net.n_parameters, "steps": prior.steps, "loss": row.get("loss"), "n_texts": len(corpus)}
+    learnt_from = task.corpus_facts()
+    facts |= {} if learnt_from is None else {"corpus": learnt_from}
     (temporary / "breadth.json").write_text(json.dumps(facts, indent=1) + "\n")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)

@@ -46,7 +46,7 @@ def with_replayed(
     for prompt in dict.fromkeys(prompt_ids):
         rows = [i for i, p in enumerate(prompt_ids) if p == prompt]
         have = {str(keys[i]) for i in rows if keys[i] is not None}
-        found = replay.memory.sample(prompt, replay.samples, seed=derive_seed(seed, prompt), weighting=replay.weighting)
+        found = replay.memory.sample(prompt, replay.samples, seed=derive_seed(seed, prompt), weighting=replay.weighting, top=replay.top)
         drawn += [(rows[0], entry) for entry in found if entry["key"] not in have]
     n, device = len(prompt_ids), rollouts.tokens.device
     flag = torch.zeros(n + len(drawn), dtype=torch.bool, device=device)
@@ -54,7 +54,7 @@ def with_replayed(
     if not drawn:
         return rollouts, {**streams, "replayed": flag}
     first = torch.tensor([row for row, _ in drawn], device=device)  # (M,)
-    again = _completions(rollouts, [entry["tokens"] for _, entry in drawn], first)
+    again = completions_of(rollouts, [entry["tokens"] for _, entry in drawn], first)
     logp = score_completions(model, again, banned=banned, micro_batch=micro_batch)  # (M, T')
     mixed = join_rollouts([rollouts, replace(again, logp_old=logp, logp_sampled=logp)])
     reward = torch.tensor([entry["reward"] for _, entry in drawn], dtype=torch.float32, device=device)
@@ -84,7 +84,7 @@ def _apart(distance: torch.Tensor, n: int) -> torch.Tensor:
     return out
 
 
-def _completions(rollouts: Rollouts, completions: list[list[int]], first: Tensor) -> Rollouts:
+def completions_of(rollouts: Rollouts, completions: list[list[int]], first: Tensor) -> Rollouts:
     """Return completions of the prompts of rows ``first`` (M,) as rollouts whose log-probabilities are not known yet."""
     tokens = rollouts.tokens.new_zeros(len(completions), max(map(len, completions)))  # (M, T')
     mask = torch.zeros_like(tokens, dtype=torch.bool)

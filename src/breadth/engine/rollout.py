@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from breadth.engine.gpt import GPT
+from breadth.engine.kv_cache import KeyValues
+from breadth.engine.matmul import unchanged
 from breadth.engine.tokenizer import Tokenizer, banned_tokens
 from breadth.records import Rollouts
 
-COMPACT_EVERY = 4  # steps between looks at how many rows have finished
-COMPACT_SHARE = 0.1  # rows are dropped when at least this share of the batch has finished
+COMPACT_EVERY = 2  # steps between looks at how many rows have finished
+COMPACT_SHARE = 0.05  # rows are dropped when at least this share of the batch has finished
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, device: torch.d
 
 
 @torch.no_grad()
+@unchanged()
 def sample(
     model: GPT,
     prompts: Sequence[str],
@@ -146,15 +149,7 @@ def sample(
     caches = model.new_caches(n, width + room)
     rows = torch.arange(n, device=device)  # which output row each live row is
     live_mask = prompt_mask
-    positions = (prompt_mask.cumsum(-1) - 1).clamp_min(0) if padded else None  # (N, S)
-    attend = None
-    if padded:
-        causal = torch.ones((width, width), dtype=torch.bool, device=device).tril()
-        attend = (causal & prompt_mask.unsqueeze(1)) | torch.eye(
-            width, dtype=torch.bool, device=device
-        )  # a pad sees itself
-        attend = attend.unsqueeze(1)  # (N, 1, S, S)
-    hidden = model(prompt_tokens, positions=positions, caches=caches, attend=attend)[:, -1]  # (N, width)
+    hidden = _read_prompts(model, prompts, prompt_tokens, prompt_mask, caches)  # (N, width)
     next_position = prompt_mask.sum(-1) if padded else None  # (N,)
 
     for t in range(room):
@@ -190,10 +185,10 @@ def sample(
                 if n_keep == 0:
                     break
                 if n_keep <= (1 - COMPACT_SHARE) * len(rows):
-                    index = keep.nonzero().squeeze(1)
+                    index, holes, movers = _closed_up(keep, n_keep)
                     rows, chosen, live_mask = rows[index], chosen[index], live_mask[index]
-                    used = width + t
-                    caches = [_keep_rows(k, v, index, used, width + room) for k, v in caches]
+                    for cache in caches:
+                        cache.close_up(holes, movers, n_keep, width + t)
                     next_position = next_position[index] if padded else None
         if t == room - 1:
             break
@@ -235,11 +230,46 @@ def sample(
     )
 
 
-def _keep_rows(keys: Tensor, values: Tensor, index: Tensor, used: int, room: int) -> tuple[Tensor, Tensor]:
-    """Return caches that hold only the rows of ``index``; only the ``used`` positions are copied."""
-    new = []
-    for cache in (keys, values):
-        smaller = cache.new_empty((len(index), cache.shape[1], room, cache.shape[3]))
-        smaller[:, :, :used] = cache[:, :, :used].index_select(0, index)
-        new.append(smaller)
-    return new[0], new[1]
+def _read_prompts(
+    model: GPT,
+    prompts: Sequence[str],
+    tokens: Tensor,
+    mask: Tensor,
+    caches: list[KeyValues],
+) -> Tensor:
+    """Fill the caches with the prompts, each distinct one read once, and return the last hidden state of each row, (N, width)."""
+    n, width = tokens.shape
+    numbers = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
+    which = torch.tensor([numbers[prompt] for prompt in prompts], device=tokens.device)  # (N,)
+    once = len(numbers) < n
+    if once:
+        first = torch.tensor([prompts.index(prompt) for prompt in numbers], device=tokens.device)
+        tokens, mask = tokens[first], mask[first]
+    positions = attend = None
+    if not bool(mask.all()):
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)  # (n, S)
+        causal = torch.ones((width, width), dtype=torch.bool, device=tokens.device).tril()
+        itself = torch.eye(width, dtype=torch.bool, device=tokens.device)  # a pad sees itself
+        attend = ((causal & mask.unsqueeze(1)) | itself).unsqueeze(1)  # (n, 1, S, S)
+    own = model.new_caches(len(numbers), width) if once else caches
+    hidden = model(tokens, positions=positions, caches=own, attend=attend)[:, -1]
+    if not once:
+        return hidden
+    for cache, found in zip(caches, own, strict=True):
+        cache.take(found, which, width)
+    return hidden[which]
+
+
+def _closed_up(keep: Tensor, n_keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows that stay, (n_keep,), the places among the first ``n_keep`` that are free, and the rows that move into them.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in _closed_up(torch.tensor([True, False, True, True]), 3)]
+    [[0, 3, 2], [1], [3]]
+    """
+    index = torch.arange(n_keep, device=keep.device)
+    holes = (~keep[:n_keep]).nonzero().squeeze(1)
+    movers = keep[n_keep:].nonzero().squeeze(1) + n_keep
+    index[holes] = movers
+    return index, holes, movers

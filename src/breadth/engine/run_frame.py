@@ -94,12 +94,32 @@ class RunFrame:
         CheckpointError, LedgerError
             Where what lies in the folder is damaged.
         """
-        started = time.perf_counter()
+        start = self.begin()
+        if start is None:
+            return
+        for step in range(start, self.settings.train.steps):
+            if step % self.settings.measure.every == 0 and self.halt(step):
+                return
+            self._train_step(step)
+        self.finish()
+
+    def begin(self, *, at: int | None = None) -> int | None:
+        """Make everything ready and return the step at which the run goes on; None where it is done.
+
+        Parameters
+        ----------
+        at : int, optional
+            Go on from this checkpoint (0: from the prior) though there may be newer ones: agents that are trained in turn must stand at the
+            same step. Default: the newest.
+        """
+        self._started = time.perf_counter()
         s, folder = self.settings, self.folder
         folder.mkdir(parents=True, exist_ok=True)
         self.events = EventLog(folder / "events.jsonl")
+        if at is not None and at < s.train.steps:
+            (folder / "done.json").unlink(missing_ok=True)
         if self._done():
-            return
+            return None
         reason = trainable(self.objective) or suits(self.objective, self.task, reward=self.reward)
         if reason is not None:
             raise RunStopped(reason)
@@ -123,22 +143,28 @@ class RunFrame:
         )
         self.forward = torch.compile(self.model, dynamic=True) if s.engine.compile else self.model
         self.controls = self._controls()
-        start = self._resume()
-        self.events.add("resumed" if start else "started", step=start, **machine_facts())
-        for step in range(start, s.train.steps):
-            if step % s.measure.every == 0:
-                self._checkpoint(step, fresh=step != start or start == 0)
-                reason = self.on_checkpoint(step)
-                if reason is not None:
-                    self._stop(step, reason)
-                    return
-                (folder / STOPPED).unlink(missing_ok=True)
-            self._train_step(step)
-        self._checkpoint(s.train.steps, fresh=s.train.steps != start or start == 0)
-        self.on_checkpoint(s.train.steps)
-        seconds = time.perf_counter() - started
-        write_atomic(folder / "done.json", (json.dumps({"step": s.train.steps}) + "\n").encode())
-        self.events.add("finished", step=s.train.steps, seconds=round(seconds, 3))
+        self._start = self._resume(at)
+        self.events.add("resumed" if self._start else "started", step=self._start, **machine_facts())
+        return self._start
+
+    def halt(self, step: int) -> bool:
+        """Save and measure the checkpoint of a step, and return whether the run is to stop there."""
+        self._checkpoint(step, fresh=step != self._start or self._start == 0)
+        reason = self.on_checkpoint(step)
+        if reason is not None:
+            self._stop(step, reason)
+            return True
+        (self.folder / STOPPED).unlink(missing_ok=True)
+        return False
+
+    def finish(self) -> None:
+        """Save and measure the last checkpoint, and say that the run is done."""
+        steps = self.settings.train.steps
+        self._checkpoint(steps, fresh=steps != self._start or self._start == 0)
+        self.on_checkpoint(steps)
+        seconds = time.perf_counter() - self._started
+        write_atomic(self.folder / "done.json", (json.dumps({"step": steps}) + "\n").encode())
+        self.events.add("finished", step=steps, seconds=round(seconds, 3))
         self.machine.close()
 
     def _stop(self, step: int, reason: str) -> None:
@@ -163,10 +189,10 @@ class RunFrame:
         reference = load_gpt2(self.prior, dropout=0.0).to(self.machine.device)
         return reference.requires_grad_(False)
 
-    def _resume(self) -> int:
-        """Load the newest checkpoint, cut the files back to it, and return its step; 0 where there is none."""
+    def _resume(self, at: int | None) -> int:
+        """Load the newest checkpoint (or that of step ``at``), cut the files back to it, and return its step; 0 where there is none."""
         root = self.folder / "checkpoints"
-        steps = steps_on_disk(root)
+        steps = [step for step in steps_on_disk(root) if at is None or step <= at]
         say = lambda text: self.events.add("repaired", what=text)  # noqa: E731
         step, own = 0, {}
         if steps:

@@ -16,6 +16,7 @@ from breadth.tasks.scoring import Scored, ScoreFunction, score_batch
 
 if TYPE_CHECKING:
     from breadth.objectives.composition import Objective
+    from breadth.partitions.function import Partition
 
 
 #: what the loop can hand to an objective; ``trainable`` compares an objective's needs with it
@@ -55,6 +56,8 @@ def suits(objective: Objective, task: Task, *, reward: ScoreFunction | None = No
     needs = learner.needs
     if "bucket_key" in needs and type(task).bucket_key is Task.bucket_key:
         return f"{learner.name!r} needs bucket_key, which the task {task.name!r} does not have: use bucket_by = 'key'"
+    if getattr(learner, "augmentation_rounds", 0) and type(task).respell is Task.respell:
+        return f"{learner.name!r} learns from other spellings, and the task {task.name!r} knows one of each answer: use molecules, or rounds = 0"
     if "reward_vector" in needs and reward is None and not task.reward_names():
         return (
             f"{learner.name!r} needs reward_vector, and the task {task.name!r} has one reward: give it several (for molecules: "
@@ -81,6 +84,7 @@ def judge(
     needs: Sequence[str],
     reward: ScoreFunction | None = None,
     timeout: float | None = None,
+    partition: Partition | None = None,
 ) -> Judged:
     """Score rollouts and tell them apart.
 
@@ -93,6 +97,8 @@ def judge(
         ``reward`` is their mean.
     timeout : float, optional
         Seconds for one call of the reward and of the score, see :func:`breadth.tasks.scoring.score_batch`.
+    partition : Partition, optional
+        Tells ``kind`` and ``distance`` in the place of the task. Keys stay the task's.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def judge(
         "scored": torch.as_tensor(~np.isnan(scored.values), device=device),
         "parsable": torch.as_tensor(parsable, device=device),
         "correct": torch.as_tensor(correct, device=device),
-        "kind": torch.as_tensor(task.kinds(texts, prompts, group=group, keys=keys), device=device),
+        "kind": torch.as_tensor(_kinds(task, partition, needs, texts, prompts, group, keys), device=device),
         "key": keys,
         "prompt_id": rollouts.prompt_id,
         "seq_logp": rollouts.logp_old.sum(-1),
@@ -133,8 +139,22 @@ def judge(
     if "bucket_key" in needs:
         streams["bucket_key"] = task.bucket_key(texts)
     if "distance" in needs:
-        streams["distance"] = _distances(task, texts, prompts, parsable, group, device)
+        if partition is None:
+            streams["distance"] = _distances(task, texts, prompts, parsable, group, device)
+        else:
+            between = partition.distance(texts, group=group, prompts=prompts)  # NaN outside a group, where nobody reads
+            streams["distance"] = torch.as_tensor(np.nan_to_num(between, nan=1.0), dtype=torch.float32, device=device)
     return Judged(streams, quality, scored, keys)
+
+
+def _kinds(
+    task: Task, partition: Partition | None, needs: Sequence[str], texts: list[str], prompts: list[str], group: np.ndarray,
+    keys: list[str | None],
+) -> np.ndarray:  # fmt: skip
+    """Return the class of each answer inside its group: the task's, or those of a partition where the objective reads them."""
+    if partition is None or "kind" not in needs:
+        return task.kinds(texts, prompts, group=group, keys=keys)
+    return partition(texts, group=group, prompts=prompts)
 
 
 def _with_vector(scored: Scored, task: Task, texts: list[str], prompts: list[str], *, own: bool) -> Scored:

@@ -46,7 +46,7 @@ class Batch:
         chosen: dict[str, Any] = {
             name: value[rows]
             for name, value in self.streams.items()
-            if isinstance(value, Tensor) and value.shape[:1] == (n,) and value.dim() == 1
+            if isinstance(value, Tensor) and value.shape[:1] == (n,) and (value.dim() == 1 or name == "seq_logp_agents")
         }
         chosen["logp_old"] = r.logp_old[rows, :width]
         chosen["mask"] = r.mask[rows, :width]

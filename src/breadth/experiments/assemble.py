@@ -33,12 +33,14 @@ from breadth.config_checks import cross_checks
 from breadth.data_settings import SECTIONS
 from breadth.engine.checkpoint import WEIGHTS, CheckpointError, file_hash
 from breadth.engine.streams import suits, trainable
+from breadth.engine.training_partition import READS_PARTITION, named_partition
 from breadth.ledger.rows import clear_leftovers, commit_folder, write_atomic
 from breadth.objectives.composition import Objective
+from breadth.partitions.function import SOFT
 from breadth.studies import paths as studies
 from breadth.tasks.protocol import Task
 
-PRIOR_FORMAT = 1  # part of the cache key: raised when pre-training changes what it computes
+PRIOR_FORMAT = 2  # part of the cache key: raised when pre-training changes what it computes
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ def catalogue_checks(settings: Common) -> list[str]:
             built[where] = objective
         except (ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
             problems.append(f"{where}: {_plain(error)}")
+    if isinstance(settings, StudySettings):
+        known = [name for name in catalogue.entries("metric") if name.startswith("diversity")]
+        for name in ("diversity", "frontier_diversity"):
+            if not (given := getattr(settings.study, name)).startswith("diversity"):  # a task has further ones: diversity_<distance>
+                problems.append(f"study.{name}: expected a ledger's metric of diversity such as {', '.join(known)}, got {given!r}")
     return problems + (_unused_sections(settings, built) if len(built) == len(entries) else [])
 
 
@@ -129,12 +136,40 @@ def _unused_sections(settings: Common, objectives: Mapping[str, Objective]) -> l
         train = {**settings.train.model_dump(), **(own.train if isinstance(settings, StudySettings) else {})}
         if train.get("reward_transform") is not None and section_of(objective) is not None:
             problems.append(f"{where}: train.reward_transform changes the reward of rollouts, and {objective.name!r} learns from examples; remove it")
+        if train.get("padded_likelihood") and getattr(objective, "inner", objective).family != "group":
+            problems.append(
+                f"{where}: train.padded_likelihood is about likelihoods of whole answers, and {objective.name!r} learns token by token; remove it"
+            )
+        problems += _partition_problems(settings, where, objective)
         control = dict(own.control or {}) if isinstance(settings, StudySettings) else settings.control
         reward = control.get("reward") if isinstance(control, dict) else getattr(control, "reward", None)
         needs = getattr(objective, "inner", objective).needs
         if reward in ("random", "shuffled") and "reward_vector" in needs:
             problems.append(f"{where}: control.reward = {reward!r} replaces the one reward, and {objective.name!r} reads reward_vector")
     return problems
+
+
+def _partition_problems(settings: Common, where: str, objective: Objective) -> list[str]:
+    """Return the problems of a partition that an objective is to train with: none that reads it, or one that cannot be made."""
+    label = where.removeprefix("objectives.")
+    try:
+        wanted = settings.run_settings(label, 0).partition if isinstance(settings, StudySettings) else settings.partition
+    except ValidationError:
+        return []  # a key or a value that the other checks name
+    needs = set(getattr(objective, "inner", objective).needs)
+    own = not isinstance(settings, StudySettings) or bool(settings.objectives[label].partition)
+    if wanted is None or not (own or needs & READS_PARTITION):
+        return []
+    place = f"{where}.partition" if isinstance(settings, StudySettings) else "partition"
+    if not needs & READS_PARTITION:
+        return [f"{place}: {objective.name!r} reads neither {' nor '.join(sorted(READS_PARTITION, reverse=True))}; remove it"]
+    if "kind" in needs and wanted.clustering == SOFT:
+        return [f"{place}.clustering: 'soft' makes no classes, and {objective.name!r} reads kind: use another clustering"]
+    try:
+        named_partition(wanted)
+    except (ValueError, TypeError, ImportError, OSError, KeyError) as error:
+        return [f"{place}: {_plain(error).removeprefix('partition: ')}"]
+    return []
 
 
 def _plain(error: BaseException) -> str:
@@ -168,7 +203,7 @@ def resolve(settings: RunSettings) -> RunSettings:
     sections = {
         name: (getattr(settings, name) or model()) if name == wanted else None
         for name, model in SECTIONS.items()
-        if name != "control"
+        if name in ("preference", "sft")
     }
     recommended = {name: int(objective.recommended.get(name, 1)) for name in ("inner_epochs", "minibatches")}
     missing = {name: number for name, number in recommended.items() if getattr(train, name) is None}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from breadth.experiments.audit_prior import prior_facts
 from breadth.experiments.drawing import draw_samples, split_run
 from breadth.experiments.tilt import molecules_task, task_table
 from breadth.ledger.generations import read_generations
@@ -18,6 +19,7 @@ from breadth.tasks.molecule_audit import looks, memory_parts, neighbours, second
 from breadth.tasks.molecule_sets import flat_forms
 from breadth.tasks.protocol import Task
 
+CORPUS_SETTINGS = ("corpus", "exclude", "limit", "fragments", "isomeric", "max_tokens", "n_grafts", "column")
 COMPARED = 1_000  # molecules of the corpus that alerts and accessibility are compared with
 
 
@@ -76,6 +78,7 @@ def audit(
     known = None if table is None else _read_table(table)
     on_phase("memory")
     parsable = np.array([form is not None for form in forms], dtype=bool)
+    prior = prior_facts(path if from_run else None, task, corpus=corpus, known=known, changed=_changed(path, described) if from_run else ())
     parts = memory_parts(forms, scores, corpus=corpus, table=set(known.smiles) if known else (), at_score=at)
     good = [form for form in forms if form is not None]
     distinct = list(dict.fromkeys(good))
@@ -86,6 +89,7 @@ def audit(
         "table": None
         if known is None
         else {"source": str(table), "n": len(known.smiles), "n_active": int(known.active.sum())},
+        "prior": prior,
         "at_score": at,
         "n_unscored": int(np.isnan(scores).sum()),
         "parts": [asdict(part) for part in parts],
@@ -106,6 +110,12 @@ def audit(
     some = random.Random(seed).sample(sorted(corpus), min(COMPARED, len(corpus)))
     found["looks"] = {"samples": looks(distinct), "corpus": looks(some)}
     return found
+
+
+def _changed(path: Path, described: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the settings of the corpus that are not those of the run."""
+    own = task_table(str(path))
+    return tuple(name for name in CORPUS_SETTINGS if own.get(name) != described.get(name))
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -163,6 +173,8 @@ def verdict_of(found: Mapping[str, Any]) -> list[str]:
             f"corpus); on the novel ones R is {_number(novel['quality'])} (raw {_number(whole['quality'])}), D "
             f"{_number(novel['diversity'])} (raw {_number(whole['diversity'])}), {novel['hits']} hits (raw {whole['hits']})."
         )
+    if found.get("prior"):
+        lines.append(found["prior"]["sentence"])
     second = found["second_opinion"]
     if second:
         held = (second["first"] + second["second"]) / 2

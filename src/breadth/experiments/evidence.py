@@ -12,6 +12,8 @@ from typing import Any
 from breadth.experiments.notation import display_names, is_number
 from breadth.ledger.rows import read_rows
 
+TILT = "tilt.json"  # what ``breadth tilt`` leaves in a study's folder
+
 
 @dataclass(frozen=True, slots=True)
 class RunEvidence:
@@ -40,6 +42,15 @@ class Evidence:
     summary: Mapping[str, Any]
     runs: tuple[RunEvidence, ...]
     names: Mapping[str, str] = field(default_factory=dict)  # label -> the name to show
+    tilt: Path | None = None  # a saved corpus tilt; None: the folder's own, if it is there
+
+    @property
+    def tilt_file(self) -> Path | None:
+        """The saved corpus tilt that belongs beside the policies; None where there is none."""
+        if self.tilt is not None:
+            return self.tilt
+        own = self.folder / TILT
+        return own if own.is_file() else None
 
     @property
     def labels(self) -> list[str]:
@@ -61,8 +72,8 @@ class Evidence:
         return max((r.get("n") or 0 for r in rows), default=0), max((len(r.get("sets") or ()) for r in rows), default=0)
 
 
-def read_evidence(folder: Path, summary: Mapping[str, Any]) -> Evidence:
-    """Return the evidence of the study in ``folder``; what a run did not write is left empty.
+def read_evidence(folder: Path, summary: Mapping[str, Any], *, tilt: Path | None = None) -> Evidence:
+    """Return the evidence of the study in ``folder``; what a run did not write is left empty. ``tilt``: a saved corpus tilt.
 
     Raises
     ------
@@ -87,7 +98,7 @@ def read_evidence(folder: Path, summary: Mapping[str, Any]) -> Evidence:
                     samples=samples[-1] if samples else None,
                 )
             )
-    return Evidence(folder, summary, tuple(runs), display_names(summary))
+    return Evidence(folder, summary, tuple(runs), display_names(summary), tilt)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

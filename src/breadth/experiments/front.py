@@ -141,13 +141,13 @@ def measure(path: str | Path, **options: Any) -> dict[int, list[Measurement]]:
 
 
 def report_runs(
-    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None, live: int | None = None
+    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None, live: int | None = None, tilt: Path | None = None
 ) -> tuple[dict[str, Any], Path]:
     """Summarise any runs and write their page; return the summary and the page's path.
 
-    ``live``: the page loads itself again every so many seconds.
+    ``live``: the page loads itself again every so many seconds. ``tilt``: a saved corpus tilt to stand beside the policies.
     """
-    from breadth.experiments.compare import load_runs
+    from breadth.experiments.compare import Metrics, load_runs
     from breadth.experiments.report import build_report
     from breadth.experiments.summary import summarise_runs
 
@@ -157,10 +157,12 @@ def report_runs(
     order = [label for label in planned.get("objectives", {}) if label in runs]
     runs = {label: runs[label] for label in [*order, *(label for label in runs if label not in order)]}
     head = planned.get("study") or {}
-    summary, task = summarise_runs(runs, folder=folder, baseline=baseline or (head.get("baseline") if head.get("baseline") in runs else None))
+    read = Metrics(**{name: head[name] for name in ("diversity", "frontier_diversity") if name in head})
+    given = baseline or (head.get("baseline") if head.get("baseline") in runs else None)
+    summary, task = summarise_runs(runs, folder=folder, baseline=given, metrics=read)
     summary["title"] = head.get("title") or summary["title"]
     page = build_report(
-        folder, summary, out=out or folder / "report.html", picture=None if task is None else task.picture, live=live
+        folder, summary, out=out or folder / "report.html", picture=None if task is None else task.picture, live=live, tilt=tilt
     )
     write_atomic(
         page.with_suffix(".json"), (json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()

@@ -9,6 +9,7 @@ from typing import Any
 from breadth.experiments.costs import costs
 from breadth.experiments.evidence import Evidence, read_evidence
 from breadth.experiments.forecast_panel import forecasts_section
+from breadth.experiments.molecule_table import molecule_table
 from breadth.experiments.notation import DASH, VERDICTS, Shown
 from breadth.experiments.report import comparisons, fits, overview
 from breadth.experiments.table import escape_markdown, markdown_table
@@ -16,7 +17,7 @@ from breadth.experiments.table import escape_markdown, markdown_table
 PROSE = ("in words", "reason", "held")  # columns of words
 
 
-def markdown_report(folder: Path, summary: Mapping[str, Any]) -> str:
+def markdown_report(folder: Path, summary: Mapping[str, Any], *, tilt: Path | None = None) -> str:
     """Return a study's report as GitHub-flavoured Markdown; every text in it that is not ours is escaped.
 
     Parameters
@@ -25,8 +26,10 @@ def markdown_report(folder: Path, summary: Mapping[str, Any]) -> str:
         Holds the runs that the summary names.
     summary : mapping
         As ``report.json`` or a study's ``summary.json`` holds it. Numbers that are missing become dashes.
+    tilt : Path, optional
+        A saved corpus tilt; default: the folder's own, if it is there.
     """
-    evidence = read_evidence(folder, summary)
+    evidence = read_evidence(folder, summary, tilt=tilt)
     title = summary.get("title") or summary.get("study") or "study"
     parts = [
         f"# {escape_markdown(str(title))}",
@@ -34,6 +37,7 @@ def markdown_report(folder: Path, summary: Mapping[str, Any]) -> str:
     ]
     parts += ["## Results", markdown_table(summary).strip()]
     for heading, table in (
+        ("At equal quality", _molecules(evidence)),
         ("Comparisons", _comparisons(evidence)),
         ("Fitted laws", _fits(evidence)),
         ("Forecasts", _forecasts(evidence)),
@@ -81,6 +85,26 @@ def _comparisons(evidence: Evidence) -> str:
         for row in found["rows"]
     ]
     return _table(("verdict", "A", "B", "read", "D of A − D of B", "seeds", "in words"), rows, left=4)
+
+
+def _molecules(evidence: Evidence) -> str:
+    found = molecule_table(evidence, None)
+    if found is None:
+        return ""
+    columns = (
+        "objective", "R ≥", "D policy", "D its own law", "D published law", "D tilted corpus", *found["counts"],
+        f"AUC top-{found['top']}", "diverse hits per calls",
+    )  # fmt: skip
+    rows = [
+        (
+            row["name"], row["quality"],
+            *(_cell(row[key]) for key in ("policy", "own_law", "published", "tilt")),
+            *map(_cell, row["counts"]), _cell(row["auc"]), _cell(row["call_hits"]),
+        )
+        for row in found["rows"]
+    ]  # fmt: skip
+    calls = f"The last two columns: {found['budget']:,} distinct molecules a run." if found["budget"] else "No run kept a log of its oracle calls."
+    return f"{escape_markdown(found['title'])}.\n\n{_table(columns, rows)}\n\n{calls}"
 
 
 def _fits(evidence: Evidence) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from breadth.experiments.checkpoints import with_spread
 from breadth.experiments.evidence import Evidence, RunEvidence
 from breadth.experiments.notation import is_number, plural, significant
-from breadth.experiments.tilt_trace import tilt_traces
+from breadth.experiments.tilt_trace import published_traces, tilt_traces
 from breadth.experiments.traces import bundle, cloud, curve, layout_of, staircase
 
 TRAINING_POINTS = 100  # the most points of one training curve; beyond that, means over equal stretches of steps
@@ -76,15 +76,17 @@ def laws_figure(evidence: Evidence) -> Figure:
             data += traces
             if note:
                 without.setdefault(f"{law.replace('-', '–')}: no curve, {note}", []).append(evidence.names[label])
-    tilt = tilt_traces(evidence.folder, x="diversity", y="quality")
-    data += tilt
+    tilt = tilt_traces(evidence, x="diversity", y="quality")
+    published = published_traces(evidence, x="diversity", y="quality")
+    data += [*tilt, *published]
     return Figure(
         id="laws",
         title="Quality against diversity, and quality against entropy",
         caption=f"Points: checkpoints of all runs ({_seeds(evidence)}). Curves: the law fitted to all checkpoints of "
         "an objective; solid where it holds, dashed where it does not, none where the data cannot tell. "
         "Bands: 95 % interval of the curve, block bootstrap over checkpoints."
-        + (" Dotted: the corpus tilted towards quality, what known molecules attain." if tilt else ""),
+        + (" Dotted: the corpus tilted towards quality, what known molecules attain." if tilt else "")
+        + (" Dash-dotted: the law as it was published for this oracle." if published else ""),
         data=data,
         layout=layout_of({"x": [words for _, _, words in panels], "y": ["R, quality"] * 2}),
         panels=2,
@@ -111,8 +113,9 @@ def frontier_figure(evidence: Evidence) -> Figure:
             evidence, label, i, 1, x_role="quality", y_role="frontier_diversity", opacity=0.28, legend=not curve
         )
         data += _last_points(evidence, label, i)
-    tilt = tilt_traces(evidence.folder, x="quality", y="diversity")
-    data += tilt
+    tilt = tilt_traces(evidence, x="quality", y="diversity")
+    published = published_traces(evidence, x="quality", y="diversity")
+    data += [*tilt, *published]
     seeds = max((n or 0 for curve in curves.values() for n in curve.get("n_seeds") or ()), default=0)
     layout = layout_of({"x": ["q, least quality asked for"], "y": ["D among valid answers"]})
     # an interval over few seeds is far wider than D itself can be: the band must not set the scale
@@ -126,7 +129,8 @@ def frontier_figure(evidence: Evidence) -> Figure:
         caption="At each q: the highest D among a run's checkpoints with R ≥ q, the checkpoint chosen on one half of "
         f"the sample sets and read on the other. Bold: mean over up to {plural(seeds, 'seed')}; thin: single seeds; "
         "band: 95 % Student-t interval over seeds. Faint points: checkpoints; large points: last checkpoints."
-        + (" Dotted: the corpus tilted to mean quality q, which no policy was trained for." if tilt else ""),
+        + (" Dotted: the corpus tilted to mean quality q, which no policy was trained for." if tilt else "")
+        + (" Dash-dotted: the law as it was published for this oracle." if published else ""),
         data=data,
         layout=layout,
         panel_height=460,

@@ -23,6 +23,7 @@ from breadth.experiments.examples import Picture, PictureBook, galleries
 from breadth.experiments.forecast_panel import forecasts_section
 from breadth.experiments.law_residuals import residuals_figure
 from breadth.experiments.molecule_panels import molecules
+from breadth.experiments.molecule_table import molecule_table
 from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, level, number, plural, shown, significant
 from breadth.experiments.pass_curves import passes_figure
 from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, training_figure
@@ -60,7 +61,13 @@ class Section:
 
 
 def build_report(
-    study_folder: Path, summary: Mapping[str, Any], *, out: Path, picture: Picture | None = None, live: int | None = None
+    study_folder: Path,
+    summary: Mapping[str, Any],
+    *,
+    out: Path,
+    picture: Picture | None = None,
+    live: int | None = None,
+    tilt: Path | None = None,
 ) -> Path:
     """Write a study's report and return its path.
 
@@ -76,13 +83,15 @@ def build_report(
         ``picture(text)`` gives an SVG drawing of an answer, or None: a task's own ``picture``.
     live : int, optional
         For runs that go on: the page loads itself again every so many seconds.
+    tilt : Path, optional
+        A corpus tilt that ``breadth tilt`` saved; default: the study folder's own, if it is there.
 
     Raises
     ------
     LedgerError
         Where a file of rows is damaged; names file and line.
     """
-    evidence = read_evidence(Path(study_folder), summary)
+    evidence = read_evidence(Path(study_folder), summary, tilt=tilt)
     book = PictureBook(picture)
     parts = [(section, section.build(evidence, book)) for section in SECTIONS]
     page = _render(evidence, [(section, words) for section, words in parts if words is not None], book, live)
@@ -279,6 +288,7 @@ SECTIONS = (
     ),
     Section("decoding", "Decoding", _figure_section(decoding_figure, decoding_title)),
     Section("passes", "Pass@k", _figure_section(passes_figure, headlines.of_passes)),
+    Section("molecule_table", "At equal quality", molecule_table),
     Section("comparisons", "Comparisons", comparisons),
     Section("laws", "Laws", laws),
     Section("fits", "Fits", fits),

@@ -21,6 +21,7 @@ def write_report(
     baseline: str | None = None,
     kind: str = "html",
     figures: Path | None = None,
+    tilt: Path | None = None,
 ) -> tuple[dict[str, Any], Path, list[Path]]:
     """Summarise runs, write their report, and return the summary, the report's path and those of the figures.
 
@@ -35,6 +36,8 @@ def write_report(
     kind : "html" | "md" | "pdf"
     figures : Path, optional
         A folder for the figures: SVG, PNG, CSV each.
+    tilt : Path, optional
+        A corpus tilt that ``breadth tilt`` saved, to stand beside the policies of a study on molecules.
 
     Raises
     ------
@@ -46,13 +49,13 @@ def write_report(
     out = out or Path(paths[0]) / f"report.{kind}"
     with tempfile.TemporaryDirectory(prefix="breadth-report-") as spare:
         summary, page = report_runs(
-            paths, out=out if kind == "html" else Path(spare) / "report.html", baseline=baseline
+            paths, out=out if kind == "html" else Path(spare) / "report.html", baseline=baseline, tilt=tilt
         )
         if kind == "md":
             from breadth.experiments.markdown_report import markdown_report
 
             out.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(out, markdown_report(Path(paths[0]), summary).encode())
+            write_atomic(out, markdown_report(Path(paths[0]), summary, tilt=tilt).encode())
         elif kind == "pdf":
             print_pdf(page, out)
         drawn = [] if figures is None else save_figures(page, figures)
@@ -60,7 +63,7 @@ def write_report(
 
 
 def follow_runs(
-    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None, every: float = 15.0
+    paths: Sequence[Path], *, out: Path | None = None, baseline: str | None = None, every: float = 15.0, tilt: Path | None = None
 ) -> Iterator[tuple[Path, int, int]]:
     """Write the page whenever a run has a new measurement or ends; yield (page, runs done, runs) each time, until all are done.
 
@@ -73,7 +76,7 @@ def follow_runs(
         if state != seen:
             live = None if over(views) else max(2, round(every))
             if any(view.series["R"] for view in views):
-                _, page = report_runs(paths, out=out, baseline=baseline, live=live)
+                _, page = report_runs(paths, out=out, baseline=baseline, live=live, tilt=tilt)
                 yield page, sum(view.state == "done" for view in views), len(views)
             seen = state
         if over(views):

@@ -7,15 +7,20 @@ import multiprocessing as mp
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from breadth.config import ConfigError, RunSettings
 from breadth.ledger.rows import write_atomic
+
+if TYPE_CHECKING:
+    from breadth.engine.run_frame import RunFrame
+    from breadth.objectives.composition import Objective
 
 POLL_SECONDS = 0.3
 EXTENDABLE = "train.steps"  # the one setting that may grow in a finished run
@@ -67,6 +72,7 @@ def claim_folder(settings: RunSettings, folder: Path, *, write: bool = True) -> 
         deciding = [k for k in differs if k.partition(".")[0] != WATCHING]
         growing = (
             deciding == [EXTENDABLE] and now[EXTENDABLE] > before[EXTENDABLE] and now["train.schedule"] == "constant"
+            and now.get("train.reward_schedule") != "linear"
         )
         if deciding and not growing:
             raise ConfigError(
@@ -127,8 +133,15 @@ class FolderLock:
         self._lock.release()
 
 
-def run_job(job: Job, *, on_note: Callable[[str], None] = lambda text: None, **options: Any) -> None:
-    """Do one run in this process. ``options`` go to :class:`breadth.engine.run_frame.RunFrame`; ``on_note`` is told of live forecasts."""
+@contextmanager
+def open_run(
+    job: Job, *, on_note: Callable[[str], None] = lambda text: None, objective: Objective | None = None, **options: Any
+) -> Iterator[RunFrame]:
+    """Lock and claim a run's folder, and give the loop that is ready to go in it.
+
+    ``options`` go to :class:`breadth.engine.run_frame.RunFrame`; ``on_note`` is told of live forecasts; ``objective`` replaces the one that the
+    settings name by an equal one (whose memory several runs share, say).
+    """
     from breadth.engine.example_run import loop_of
     from breadth.engine.gpt import load_gpt2
     from breadth.engine.tokenizer import load_tokenizer
@@ -143,10 +156,16 @@ def run_job(job: Job, *, on_note: Callable[[str], None] = lambda text: None, **o
         task = options.pop("task", None) or task_of(job.settings)
         prior = load_gpt2(job.prior, dropout=0.0)
         measure = CheckpointMeasure(job.settings, job.folder, task, prior, load_tokenizer(job.prior))
-        objective = objective_of(job.settings)
+        objective = objective or objective_of(job.settings)
         if job.settings.forecast is not None:
             options.setdefault("on_checkpoint", LiveForecasts(job.settings.forecast, job.folder, on_note))
-        loop_of(objective)(job.settings, job.folder, task, objective, job.prior, measure, **options).go()
+        yield loop_of(objective)(job.settings, job.folder, task, objective, job.prior, measure, **options)
+
+
+def run_job(job: Job, **options: Any) -> None:
+    """Do one run in this process; ``options`` as for :func:`open_run`."""
+    with open_run(job, **options) as run:
+        run.go()
 
 
 def _die_with(parent: int) -> None:

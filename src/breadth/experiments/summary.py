@@ -46,7 +46,7 @@ def summarise(out: Path, settings: StudySettings, prior: Prior, task: Task) -> d
         for label in settings.objectives
     }
     head = settings.study
-    metrics = Metrics()
+    metrics = Metrics(diversity=head.diversity, frontier_diversity=head.frontier_diversity)
     found = _summary(
         runs,
         folder=out,
@@ -77,7 +77,7 @@ def summarise(out: Path, settings: StudySettings, prior: Prior, task: Task) -> d
 
 
 def summarise_runs(
-    runs: Mapping[str, list[Run]], *, folder: Path, baseline: str | None = None
+    runs: Mapping[str, list[Run]], *, folder: Path, baseline: str | None = None, metrics: Metrics | None = None
 ) -> tuple[dict[str, Any], Task | None]:
     """Return the summary of any runs, and their task (None where it was an object of the user's own)."""
     first = next(iter(runs.values()))[0]
@@ -87,7 +87,7 @@ def summarise_runs(
         dict(runs),
         folder=folder,
         task=task,
-        metrics=Metrics(),
+        metrics=metrics or Metrics(),
         baseline=baseline or next(iter(runs)),
         at_quality=(0.9, 0.95),
         margin=0.02,

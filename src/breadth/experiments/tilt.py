@@ -17,6 +17,7 @@ from breadth import catalogue
 from breadth.config import Kind, apply_overrides, read_toml
 from breadth.experiments.assemble import make, study_file
 from breadth.ledger.rows import write_atomic
+from breadth.tasks.corpus_files import text_lines
 from breadth.tasks.corpus_tilt import beta_for, tilt_point
 from breadth.tasks.protocol import Task
 from breadth.tasks.scoring import score_batch
@@ -62,19 +63,21 @@ def read_scores(path: Path) -> dict[str, float]:
     Raises
     ------
     ValueError
-        Other columns, or a score that is no number; names the line.
+        Other columns, or a score that is no number, with its line; a damaged or binary file.
     """
-    with gzip.open(path, "rt", newline="") if path.name.endswith(".gz") else path.open(newline="") as handle:
-        rows = csv.reader(handle)
+    found = {}
+    rows = csv.reader(text_lines(path))
+    try:
         if next(rows, None) != ["smiles", "score"]:
             raise ValueError(f"{path}: expected the columns smiles,score")
-        found = {}
         for cells in rows:
             try:
                 smiles, score = cells
                 found[smiles] = float(score) if score else float("nan")
             except ValueError:
-                raise ValueError(f"{path}, line {rows.line_num}: expected a SMILES and a number, got {cells}") from None
+                raise ValueError(f"{path}, line {rows.line_num}: expected a SMILES and a number, got {str(cells):.120}") from None
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: not readable as CSV ({error})") from None
     return found
 
 

@@ -43,10 +43,11 @@ def _frontier_words(summary: Mapping[str, Any]) -> str:
         "bought": "bought diversity",
         "lost": "lost diversity",
         "the same": f"kept the same diversity within {rows[0]['margin']:g}",
-        "cannot tell": "cannot be told apart from it with these seeds",
+        "cannot tell": "cannot be told apart from it with " + ("this seed" if n == 1 else "these seeds"),
     }
+    seeds = "seed" if n == 1 else "seeds"
     said = "; ".join(f"{listed(groups[v])} {words[v]}" for v in words if v in groups)
-    return f"{where}, against {names[baseline]} and {tuned} ({n} paired seeds): {said}."
+    return f"{where}, against {names[baseline]} and {tuned} ({n} paired {seeds}): {said}."
 
 
 def _telling_quality(summary: Mapping[str, Any]) -> float | None:

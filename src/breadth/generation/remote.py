@@ -74,7 +74,7 @@ def _replies(data: bytes) -> list[Reply]:
         found = [
             Reply(choice["message"]["content"], finish=str(choice.get("finish_reason") or "")) for choice in choices
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Malformed("a reply that is not a chat completion") from None
     if not found:
         raise Malformed("a reply without choices")

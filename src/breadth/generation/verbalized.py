@@ -92,7 +92,9 @@ def _whole_json(reply: str) -> Iterator[tuple[str, float | None]]:
     for match in re.finditer(r"[\[{]", reply):
         try:
             value, _ = json.JSONDecoder(strict=False).raw_decode(reply, match.start())
-        except (json.JSONDecodeError, RecursionError):
+        except RecursionError:  # no answers stand that deep, and every bracket of it would be tried again
+            return
+        except ValueError:
             continue
         if isinstance(value, dict):
             value = next((value[name] for name in _LISTS if isinstance(value.get(name), list)), None)
@@ -110,7 +112,9 @@ def _entries(reply: str) -> Iterator[tuple[str, float | None]]:
     while (at := reply.find("{", at)) >= 0:
         try:
             value, end = json.JSONDecoder(strict=False).raw_decode(reply, at)
-        except (json.JSONDecodeError, RecursionError):
+        except RecursionError:
+            return
+        except ValueError:
             at += 1
             continue
         entry = _entry(value)

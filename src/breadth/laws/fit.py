@@ -211,10 +211,14 @@ def _unusable(rows: Checkpoints, curve: Curve, x_name: str, y_name: str) -> str 
     if distinct < curve.n_params + 1:
         formula = curve.describe(x_name, y_name)
         return (
-            f"only {distinct} distinct values of {x_name} over {n} checkpoints; {formula} needs at least "
+            f"only {distinct} distinct value{_s(distinct)} of {x_name} over {n} checkpoint{_s(n)}; {formula} needs at least "
             f"{curve.n_params + 1}"
         )
     return None
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _empty(rows: Checkpoints, curve: Curve, x_name: str, y_name: str, reason: str) -> LawFit:

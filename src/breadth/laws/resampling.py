@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 _HIGHEST_RHO = 0.95  # an estimate above it from a few dozen points is not distinguishable from a trend
+_ROWS = 128  # draws made at once: arrays that stay in the cache
 _LEAST_SHARE = 1 / 3  # the correction for bias at most triples an estimate: beyond it the expansion says nothing
 
 
@@ -178,9 +179,13 @@ def block_weights(run: np.ndarray, rho: float, n_draws: int, seed: int) -> np.nd
         length = block_length(m, rho)
         n_blocks = -(-m // length)
         start = generator.integers(m, size=(n_draws, n_blocks, 1))
-        index = ((start + np.arange(length)) % m).reshape(n_draws, -1)[:, :m]  # (B, m)
-        flat = (index + m * np.arange(n_draws)[:, None]).ravel()
-        weight[:, first : first + m] = np.bincount(flat, minlength=n_draws * m).reshape(n_draws, m)
+        # each draw has a lap of its own and one more: what runs over the end of the first counts at its front
+        lap = np.arange(length) + 2 * m * np.arange(_ROWS)[:, None, None]
+        for begin in range(0, n_draws, _ROWS):
+            part = start[begin : begin + _ROWS]
+            index = (part + lap[: len(part)]).reshape(len(part), -1)[:, :m]  # (rows, m)
+            count = np.bincount(index.ravel(), minlength=2 * len(part) * m).reshape(-1, 2, m)
+            weight[begin : begin + _ROWS, first : first + m] = count[:, 0] + count[:, 1]
     return weight
 
 

@@ -192,14 +192,23 @@ def _item(value: list[Any], i: int, n: int, column: str, place: str, fail: Calla
 def _text(value: Any, column: str, field: str, place: str, fail: Callable[[str], Exception]) -> str:
     """Return a text; a chat (list of messages) becomes its contents with the roles before them."""
     if isinstance(value, str):
-        return value
+        return _writable(value)
     if isinstance(value, list) and value and all(isinstance(part, Mapping) and "content" in part for part in value):
         said = [(str(part.get("role", "")), part["content"]) for part in value]
         texts = [content if isinstance(content, str) else json.dumps(content, ensure_ascii=False) for _, content in said]
         if len(texts) == 1:
-            return texts[0]
-        return "\n".join(f"{role}: {text}" for (role, _), text in zip(said, texts, strict=True))
+            return _writable(texts[0])
+        return _writable("\n".join(f"{role}: {text}" for (role, _), text in zip(said, texts, strict=True)))
     raise fail(f"{place}: expected text in {column!r} ({field}), got {'null' if value is None else type(value).__name__}")
+
+
+def _writable(text: str) -> str:
+    """Return a text that UTF-8 can hold: JSON may name half of a surrogate pair (a character cut in two), which becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _number(value: Any, column: str, place: str, fail: Callable[[str], Exception]) -> float | None:
@@ -212,6 +221,8 @@ def _number(value: Any, column: str, place: str, fail: Callable[[str], Exception
         found = float(value)
     except (TypeError, ValueError):
         raise fail(f"{place}: expected a number in {column!r}, got {value!r:.60}") from None
+    except OverflowError:  # a whole number of more than 308 digits
+        found = math.inf
     if math.isinf(found):
         raise fail(f"{place}: expected a finite number in {column!r}, got {found}")
     return None if math.isnan(found) else found
@@ -249,8 +260,9 @@ def _lm_eval(row: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(responses, list) and responses and isinstance(responses[0], list):
         responses = responses[0]
     found = {**values, "prompt": arguments, "response": responses}
-    names = row.get("metrics") or ("exact_match", "acc", "pass@1")
-    name = next((n for n in names if isinstance(row.get(n), int | float | list)), None)
+    listed = row.get("metrics")
+    names = listed if isinstance(listed, list) and listed else ("exact_match", "acc", "pass@1")
+    name = next((n for n in names if isinstance(n, str) and isinstance(row.get(n), int | float | list)), None)
     score = row.get(name) if name else None
     n = len(responses) if isinstance(responses, list) else 1
     # one number for several repeats is that of the filter's answer, and says nothing of the others

@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def _open(file: Path) -> Iterator[BinaryIO]:
         with gzip.open(raw, "rb") as inside:
             try:
                 yield inside  # type: ignore[misc]
-            except (EOFError, gzip.BadGzipFile) as error:
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise GenerationsError(f"{file}: the gzip file is cut off or damaged ({error})") from None
 
 
@@ -219,7 +220,7 @@ def _jsonl_rows(file: Path, stream: BinaryIO) -> Iterator[tuple[int, Mapping[str
             row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
             raise GenerationsError(_not_utf8(file, number, error)) from None
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also a number or brackets beyond what Python takes
             shown = line[:60].decode(errors="replace").strip()
             raise GenerationsError(f"{file}, line {number}: expected a JSON object, got {shown!r} ({error})") from None
         if not isinstance(row, dict):
@@ -234,7 +235,7 @@ def _json_rows(file: Path, stream: BinaryIO) -> Iterator[tuple[int, Mapping[str,
         value = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise GenerationsError(_not_utf8(file, data.count(b"\n", 0, error.start) + 1, error)) from None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         yield from _jsonl_rows(file, io.BytesIO(data))
         return
     if isinstance(value, dict) and isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
@@ -290,7 +291,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise GenerationsError(f"{file}, after row {number}: not a readable Parquet file ({error})") from None
     except UnicodeDecodeError as error:
         raise GenerationsError(_not_utf8(file, number + 1, error)) from None

@@ -101,7 +101,7 @@ def read_rows(path: Path, *, on_repair: Callable[[str], None] | None = None) -> 
     for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # also a number or brackets beyond what Python takes
             shown = line[:60].decode(errors="replace")
             raise LedgerError(
                 f"{path}, line {number}: expected a JSON object, got {shown!r} ({error}). The file was changed or damaged: restore "
@@ -123,6 +123,10 @@ def check_ledger(path: Path, rows: Iterable[dict[str, Any]]) -> None:
                 f"{path}, line {number}: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}"
             )
         key = (row["study"], row["objective"], row["seed"], row["step"], row["metric"])
+        if not all(isinstance(part, str | int) for part in key):
+            raise LedgerError(
+                f"{path}, line {number}: expected names and whole numbers for study, objective, seed, step and metric, got {str(key):.120}"
+            )
         if key in seen:
             raise LedgerError(
                 f"{path}, line {number}: step {row['step']}, metric {row['metric']!r} stands here a second time"

@@ -91,9 +91,11 @@ def load_run(path: str | Path) -> Run:
         hint = f"; run folders below it: {', '.join(inside[:5])}" if inside else ""
         raise FileNotFoundError(f"{path}: not a run folder: expected config.json and ledger.jsonl in it{hint}")
     try:
-        settings = json.loads(config.read_text())
-    except json.JSONDecodeError as error:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise LedgerError(f"{config}: not JSON ({error}): the run's settings are damaged") from None
+    if not isinstance(settings, dict):
+        raise LedgerError(f"{config}: expected a JSON object, got {type(settings).__name__}: the run's settings are damaged")
     ledger = path / "ledger.jsonl"
     rows = read_rows(ledger) if ledger.is_file() else []
     check_ledger(ledger, rows)

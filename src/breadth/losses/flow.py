@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from breadth.losses.tokens import saturating_exp
 from breadth.tensors.masked import wide
 
 
@@ -89,5 +90,5 @@ def sequence_weight(
     >>> sequence_weight(torch.tensor([0.0, -1.0]), torch.tensor([-1.0, -1.0]))
     tensor([1.2000, 1.0000])
     """
-    ratio = (wide(seq_logp.detach()) - wide(seq_logp_old.detach())).exp()
+    ratio = saturating_exp(wide(seq_logp.detach()) - wide(seq_logp_old.detach()))
     return ratio.clamp(1 - clip_low, 1 + clip_high) if clip else ratio

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from breadth.tensors.masked import check_mask, fill_padding, wide
+from breadth.tensors.masked import check_mask, fill_padding, square_scale, wide
 
 
 @torch.no_grad()
@@ -268,4 +268,8 @@ def whiten_tokens(values: Tensor, keep: Tensor, *, eps: float = 1e-8) -> Tensor:
     values = fill_padding(values, keep)
     n = keep.sum().clamp(min=1)
     centred = (values - values.sum() / n).masked_fill(~keep, 0.0)
-    return centred / ((centred**2).sum() / n + eps).sqrt()
+    if not centred.numel():
+        return centred
+    scale = square_scale(centred.abs().amax())
+    centred = centred / scale
+    return centred / ((centred**2).sum() / n + eps / scale / scale).sqrt()

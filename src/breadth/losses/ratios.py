@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from breadth.losses.tokens import Stats, check_clip, ratio_stats, token_ratio
+from breadth.losses.tokens import Stats, check_clip, ratio_stats, saturating_exp, token_ratio
 from breadth.tensors.masked import fill_padding
 
 
@@ -57,7 +57,7 @@ def sequence_clip_loss(
     log_ratio, _, weight = token_ratio(logp, logp_old, advantage, mask)
     mean = log_ratio.sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(min=1)  # (N, 1)
     log_ratio = mean * mask  # (N, T), 0 in the padding
-    ratio = log_ratio.exp()
+    ratio = saturating_exp(log_ratio)
     free, clipped = weight * ratio, weight * ratio.clamp(1 - clip_low, 1 + clip_high)
     return -torch.minimum(free, clipped), ratio_stats(log_ratio, ratio, mask, clipped.detach() < free.detach())
 

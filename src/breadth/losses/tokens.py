@@ -7,6 +7,8 @@ NaN. The statistics are detached scalars, means over the kept tokens.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,9 @@ from breadth.tensors.logprobs import kl_estimate
 from breadth.tensors.masked import check_mask, fill_padding
 
 Stats = dict[str, float]
+
+# where an exponential stops growing, with room above it for a factor of 1e12 and a sum; and the largest number
+_LIMIT = {kind: (0.68 * math.log(torch.finfo(kind).max), torch.finfo(kind).max) for kind in (torch.float32, torch.float64)}
 
 
 def reinforce_loss(logp: Tensor, logp_old: Tensor | None, advantage: Tensor, mask: Tensor) -> tuple[Tensor, Stats]:
@@ -187,13 +192,31 @@ def _filled(name: str, values: Tensor, mask: Tensor) -> Tensor:
 
 
 def token_ratio(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return log ρ (0 in the padding), ρ = π/π_old and the advantage (0 in the padding), all (N, T).
+    """Return log ρ (0 in the padding), ρ = π/π_old (see :func:`saturating_exp`) and the advantage (0 in the padding), all (N, T).
 
     Source: none, arithmetic. Departures: none.
     """
     logp = _filled("logp", logp, mask)
     log_ratio = logp - _filled("logp_old", logp_old.detach(), mask).to(logp.dtype)
-    return log_ratio, log_ratio.exp(), token_advantage(advantage, logp, mask) * mask
+    return log_ratio, saturating_exp(log_ratio), token_advantage(advantage, logp, mask) * mask
+
+
+def saturating_exp(log_ratio: Tensor) -> Tensor:
+    """Return exp(log ρ), at most about e^60 in float32 and e^482 in float64; the gradient beyond is that at the bound.
+
+    A ratio that overflows has the gradient 0·∞ = NaN where a clip binds, and there the right one is 0. Below the bound the result is
+    that of ``exp``, bit for bit.
+
+    Source: none, arithmetic. Departures: none.
+
+    Examples
+    --------
+    >>> saturating_exp(torch.tensor([0.0, 1e4])) < torch.inf
+    tensor([True, True])
+    """
+    limit, most = _LIMIT[log_ratio.dtype]
+    excess = log_ratio.detach().clamp(limit, most) - limit  # 0 below the bound
+    return (log_ratio - excess).exp()
 
 
 @torch.no_grad()

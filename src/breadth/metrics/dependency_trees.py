@@ -77,10 +77,10 @@ def read_conllu(text: str, *, name: str = "CoNLL-U") -> list[DependencyTree]:
             raise ValueError(f"{name}, line {number}: expected {_COLUMNS} tab-separated columns, got {len(columns)}")
         if "-" in columns[0] or "." in columns[0]:
             continue
-        if columns[0] != str(len(upos) + 1) or not columns[6].isdigit():
+        if columns[0] != str(len(upos) + 1) or not (columns[6].isdecimal() and len(columns[6]) < 10):
             raise ValueError(
-                f"{name}, line {number}: expected word {len(upos) + 1} with a head number, got id {columns[0]!r} and head "
-                f"{columns[6]!r}"
+                f"{name}, line {number}: expected word {len(upos) + 1} with a head number, got id {columns[0]!r:.40} and head "
+                f"{columns[6]!r:.40}"
             )
         upos.append(columns[3])
         head.append(int(columns[6]) - 1)
@@ -111,7 +111,10 @@ def read_conllu_documents(path: str | Path) -> dict[int, list[DependencyTree]]:
     ...     {k: len(v) for k, v in read_conllu_documents(Path(folder) / "a.conllu").items()}
     {3: 2}
     """
-    text = Path(path).read_text(encoding="utf-8")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8 text ({error.reason} at byte {error.start})") from None
     parts: list[tuple[str, int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("# newdoc"):
@@ -122,9 +125,10 @@ def read_conllu_documents(path: str | Path) -> dict[int, list[DependencyTree]]:
         return {i: [tree] for i, tree in enumerate(read_conllu(text, name=str(path)))}
     found: dict[int, list[DependencyTree]] = {}
     for name, number, lines in parts:
-        if not name.isdigit() or int(name) in found:
-            why = "a whole number" if not name.isdigit() else "every id once"
-            raise ValueError(f"{path}, line {number}: expected {why} in '# newdoc id =', got {name!r}")
+        whole = name.isdecimal() and len(name) < 19
+        if not whole or int(name) in found:
+            why = "every id once" if whole else "a whole number"
+            raise ValueError(f"{path}, line {number}: expected {why} in '# newdoc id =', got {name!r:.40}")
         found[int(name)] = read_conllu("\n".join(lines), name=f"{path}, document {name}")
     return found
 

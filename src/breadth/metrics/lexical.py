@@ -108,7 +108,7 @@ def compression_ratio(texts: Sequence[str]) -> TextMeasurement:
     >>> compression_ratio(["the same words"] * 50).value > 10
     True
     """
-    data = "\n".join(texts).encode()
+    data = "\n".join(texts).encode("utf-8", "surrogatepass")
     value = len(data) / len(gzip.compress(data, 9, mtime=0)) if data.strip() else None
     return TextMeasurement("compression_ratio", value, None, len(texts), unit="ratio")
 

@@ -124,6 +124,12 @@ LINES = (
         "Thomas et al. 2022, J. Cheminformatics 14:68",
         (*_RG, "seq_logp", "seq_logp_ref"), ("order_blind",),
     ),
+    Line(
+        "molrl_mgpt", "group", "MolRL-MGPT",
+        "REINVENT for several agents, each pushed from those before it",
+        "Hu et al., NeurIPS 2023 (MolRL-MGPT)",
+        (*_RG, "seq_logp", "seq_logp_ref", "prompt_id", "key", "tokens", "mask"), ("order_blind", "group_local"),
+    ),
     # family pair
     Line(
         "dpo", "pair", "DPO",

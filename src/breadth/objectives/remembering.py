@@ -19,7 +19,8 @@ class RememberingObjective(Objective):
     """An objective whose pieces take streams that its memory supplies (``count``, ``bucket_count``).
 
     The pieces stay pure. ``shape`` changes nothing; ``observe`` writes; ``state_dict`` is plain JSON and goes into every
-    checkpoint. Feed it the whole batch of all devices, or their memories drift apart.
+    checkpoint. Feed it the whole batch of all devices, or their memories drift apart. ``augmentation_rounds`` asks the trainer for so many
+    further updates a step, on the same answers (and a replay memory's) in other spellings.
 
     Examples
     --------
@@ -37,6 +38,7 @@ class RememberingObjective(Objective):
     """
 
     memory: Memory | None = None
+    augmentation_rounds: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,6 +59,19 @@ class RememberingObjective(Objective):
     def shape(self, **streams: Any) -> tuple[Tensor, dict[str, float]]:
         """Return the advantages (N,) and the statistics of the shaping, see :meth:`Objective.shape`."""
         return super().shape(**{**streams, **self._kept.recall(**self._for_memory(streams))})
+
+    @torch.no_grad()
+    def shaped_rewards(self, **streams: Any) -> Tensor:
+        """Return the rewards after A1, (N,) with NaN = unscored: what a diversity filter left of them; the memories stay as they are."""
+        takes = tuple(name for piece in self.shape_rewards for name in piece.takes)
+        given = dict(streams)
+        if self.memory is not None:
+            given |= self.memory.recall(**self._for_memory(streams))
+        ready = prepare(self.name, given, needs=("reward", "group"), takes=takes)
+        shaped = ready["reward"].masked_fill(~ready["scored"], torch.nan)
+        for piece in self.shape_rewards:
+            shaped = piece(shaped, ready["group"], streams=ready)
+        return shaped
 
     def observe(self, **streams: Any) -> None:
         """Take note of a batch after its update; needs the streams of the memory, ``reward`` and ``group``."""

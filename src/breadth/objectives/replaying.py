@@ -12,6 +12,7 @@ from torch import Tensor
 from breadth.objectives.composition import Objective
 from breadth.objectives.remembering import RememberingObjective
 from breadth.objectives.streams import prepare
+from breadth.rewards.diversity_filter import DiversityFilter
 from breadth.rewards.replay import WEIGHTINGS, ReplayMemory
 
 NEEDS = ("prompt_id", "key", "tokens", "mask")
@@ -26,10 +27,15 @@ class Replay:
     weighting: str
     raw: bool = False  # True: rewards are stored as they were judged, before A1
     buckets: bool = False  # True: the stream `bucket_key` is read and stored
+    top: int = 0  # draws are among so many best entries; 0: among all
+    purge_at: int = 0  # entries of a bucket that was rewarded so often are forgotten; 0: never. Needs a diversity filter
 
     def __str__(self) -> str:
         cap = f", per_bucket={self.memory.per_bucket}" if self.memory.per_bucket else ""
-        return f"ReplayMemory(capacity={self.memory.capacity}{cap}), {self.samples} drawn per prompt, weighting={self.weighting!r}"
+        best = f" of the {self.top} best" if self.top else ""
+        gone = f", full buckets (of {self.purge_at}) forgotten" if self.purge_at else ""
+        drawn = f"{self.samples}{best} drawn per prompt, weighting={self.weighting!r}"
+        return f"ReplayMemory(capacity={self.memory.capacity}{cap}), {drawn}{gone}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class ReplayingObjective(RememberingObjective):
         Objective.__post_init__(self)
         if self.replay is None:
             raise ValueError(f"objective {self.name!r}: expected a replay memory, got None")
+        if self.replay.purge_at and not isinstance(self.memory, DiversityFilter):
+            raise ValueError(f"objective {self.name!r}: purge_at needs a diversity filter that says which buckets are full")
 
     @property
     def _stored(self) -> Replay:
@@ -77,19 +85,16 @@ class ReplayingObjective(RememberingObjective):
     @torch.no_grad()
     def observe(self, **streams: Any) -> None:
         """Store the batch's best answers and take note of the batch; needs ``prompt_id``, ``key``, ``tokens`` and ``mask``."""
-        takes = tuple(name for piece in self.shape_rewards for name in piece.takes)
-        given = dict(streams)
-        if self.memory is not None:
-            given |= self.memory.recall(**self._for_memory(streams))
-        ready = prepare(self.name, given, needs=("reward", "group", *NEEDS, *self._bucket_stream), takes=(*takes, "replayed"))
-        shaped = ready["reward"].masked_fill(~ready["scored"], torch.nan)
-        for piece in () if self._stored.raw else self.shape_rewards:
-            shaped = piece(shaped, ready["group"], streams=ready)
+        ready = prepare(self.name, streams, needs=("reward", "group", *NEEDS, *self._bucket_stream), takes=("replayed",))
+        shaped = ready["reward"].masked_fill(~ready["scored"], torch.nan) if self._stored.raw else self.shaped_rewards(**streams)
         fresh = ready["scored"] & ~ready["replayed"] if "replayed" in ready else ready["scored"]
         kept = [row[keep].tolist() for row, keep in zip(ready["tokens"], ready["mask"], strict=True)]
         self._stored.memory.update(ready["prompt_id"], ready["key"], fresh, reward=shaped, tokens=kept, bucket_keys=ready.get("bucket_key"))
         if self.memory is not None:
             super().observe(**streams)
+        if self._stored.purge_at and isinstance(self.memory, DiversityFilter):  # __post_init__ has seen to it
+            for prompt in dict.fromkeys(ready["prompt_id"].tolist()):
+                self._stored.memory.purge(prompt, self.memory.full(prompt, self._stored.purge_at))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what must go into a checkpoint, as plain JSON."""
@@ -120,7 +125,9 @@ class ReplayingObjective(RememberingObjective):
         return f"{head}\n  {'replay':<12} {self.replay}"
 
 
-def replay_of(replay_size: int, replay_samples: int, replay_weighting: str) -> Replay | None:
+def replay_of(
+    replay_size: int, replay_samples: int, replay_weighting: str, *, replay_top: int = 0, buckets: bool = False, purge_at: int = 0
+) -> Replay | None:
     """Return the replay that these settings ask for, or None where ``replay_size`` is 0.
 
     Raises
@@ -137,9 +144,13 @@ def replay_of(replay_size: int, replay_samples: int, replay_weighting: str) -> R
         raise ValueError(f"replay_weighting: expected one of {', '.join(WEIGHTINGS)}, got {replay_weighting!r}")
     if replay_size < 0 or not replay_samples >= 1:
         raise ValueError(f"expected replay_size >= 0 and replay_samples >= 1, got {replay_size} and {replay_samples}")
+    if replay_top < 0 or (replay_top and replay_samples > replay_top):
+        raise ValueError(f"replay_top: expected 0 (all) or at least replay_samples = {replay_samples}, got {replay_top}")
     if replay_size == 0:
         return None
-    return Replay(ReplayMemory(capacity=replay_size), replay_samples, replay_weighting)
+    return Replay(
+        ReplayMemory(capacity=replay_size), replay_samples, replay_weighting, buckets=buckets, top=replay_top, purge_at=purge_at
+    )
 
 
 def replaying(replay: Replay | None, memory: Any = None, **card: Any) -> Objective:

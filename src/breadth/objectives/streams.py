@@ -36,6 +36,8 @@ SEQUENCE_STREAMS = {
     "replayed": "(N,) bool; drawn from the replay memory, not sampled in this step",
     "selection_weight": "(N,) float; weight of each rollout in the whole batch, from `objective.coupling(...)`",
     "entropy_threshold": "(N,) float, nats; one number for the whole batch, from `objective.coupling(...)`",
+    "reward_unscheduled": "(N,) float; `reward` before a schedule (train.reward_schedule) made it smaller",
+    "seq_logp_agents": "(N, J) float, nats; the same sum under each of the J agents before this one, see `breadth agents`",
     "log_z": "(N,) float with gradient, nats; log Z of each rollout's prompt, from a value head or a table",
 }
 TOKEN_STREAMS = {
@@ -161,7 +163,8 @@ def _as_stream(name: str, value: Any, n: int, device: torch.device) -> Any:
     if name in TOKEN_STREAMS or name in BATCH_STREAMS:
         return value
     tensor = torch.as_tensor(value).to(device)
-    shape = {"distance": (n, n), "reward_vector": (n, tensor.shape[-1] if tensor.ndim else 0)}.get(name, (n,))
+    wide = (n, tensor.shape[-1] if tensor.ndim else 0)
+    shape = {"distance": (n, n), "reward_vector": wide, "seq_logp_agents": wide}.get(name, (n,))
     if tuple(tensor.shape) != shape:
         raise ValueError(f"{name}: expected shape {shape} for {n} rewards, got {tuple(tensor.shape)}")
     if name in _BOOLEAN and tensor.dtype != torch.bool:

@@ -68,7 +68,7 @@ def load_calibration(path: str | Path) -> CalibrationFile:
     """
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a JSON file: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
@@ -83,7 +83,7 @@ def load_calibration(path: str | Path) -> CalibrationFile:
             parts = document["curve"]
             curve = Calibration(parts["method"], tuple(map(float, parts["knots"])), tuple(map(float, parts["values"])))
         found = CalibrationFile(document["backend"], document["fingerprint"], threshold, curve, document["record"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: a field is missing or of the wrong kind ({error!r}); calibrate again") from error
     if not 0 <= threshold < 1:
         raise ValueError(f"{path}: expected a threshold in [0, 1), got {threshold}")

@@ -253,7 +253,7 @@ def first_choice(data: bytes) -> dict[str, Any]:
     try:
         choice = json.loads(data)["choices"][0]
         choice["message"]["content"].strip()
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise Malformed("a reply that is not a chat completion") from None
     return choice
 

@@ -95,14 +95,15 @@ def load_classifier(path: str | Path | None = None, *, with_encoder: bool = Fals
     'human labels: MIT (NoveltyBench); coefficients: as breadth'
     """
     shipped = SHIPPED_ENCODER if with_encoder else SHIPPED
+    text: str | bytes
     if path is None:
         text = (resources.files("breadth.partitions") / "data" / shipped).read_text(encoding="utf-8")
     else:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes()
     where = shipped if path is None else str(path)
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not a JSON file: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
@@ -110,19 +111,28 @@ def load_classifier(path: str | Path | None = None, *, with_encoder: bool = Fals
         )
     if document.get("version") != VERSION:
         raise ValueError(f"{where}: expected version {VERSION}, got {document.get('version')!r}; train it again")
-    unknown = [name for name in document["features"] if name not in ALL_FEATURES]
+    listed = document.get("features")
+    unknown = [name for name in listed if name not in ALL_FEATURES] if isinstance(listed, dict) else []
     if unknown:
         raise ValueError(f"{where}: unknown feature {unknown[0]!r}; known: {', '.join(ALL_FEATURES)}")
-    numbers = [[f[key] for f in document["features"].values()] for key in ("mean", "deviation", "coefficient")]
-    mean, deviation, coefficient = (np.array(row, dtype=float) for row in numbers)
-    everything = np.r_[mean, deviation, coefficient, document["intercept"], document["threshold"]]
-    if not np.isfinite(everything).all() or (deviation <= 0).any():
+    try:
+        found = _built(document)
+    except (KeyError, TypeError, AttributeError, OverflowError, ValueError) as error:
+        raise ValueError(f"{where}: a field is missing or of the wrong kind ({error!r}); train it again") from error
+    everything = np.r_[found.mean, found.deviation, found.coefficient, found.intercept, found.threshold]
+    if not np.isfinite(everything).all() or (found.deviation <= 0).any():
         raise ValueError(f"{where}: expected finite numbers and positive deviations")
+    return found
+
+
+def _built(document: Mapping[str, Any]) -> PairClassifier:
+    numbers = [[float(f[key]) for f in document["features"].values()] for key in ("mean", "deviation", "coefficient")]
+    mean, deviation, coefficient = map(np.array, numbers)
     rarity = document["rarity"]
     return PairClassifier(
-        tuple(document["features"]), mean, deviation, coefficient, document["intercept"],
-        Rarity(rarity["n_texts"], rarity["count"], rarity["floor"]), document["threshold"], document["record"],
-        document.get("encoder"),
+        tuple(document["features"]), mean, deviation, coefficient, float(document["intercept"]),
+        Rarity(int(rarity["n_texts"]), dict(rarity["count"]), float(rarity["floor"])), float(document["threshold"]),
+        document["record"], document.get("encoder"),
     )  # fmt: skip
 
 

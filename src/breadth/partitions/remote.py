@@ -88,14 +88,14 @@ def _about(data: bytes) -> dict[str, Any]:
         if said["object"] != "breadth.partition":
             raise ValueError
         return {"threshold": float(said["threshold"]), **{k: said[k] for k in ("backend", "fingerprint", "clustering")}}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise Malformed("a server that is no breadth partition serve") from None
 
 
 def _scores(data: bytes, n: int) -> list[float]:
     try:
         scores = [float(score) for score in json.loads(data)["scores"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise Malformed("a reply without scores") from None
     if len(scores) != n:
         raise Malformed(f"{len(scores)} scores for {n} pairs")

@@ -264,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(400, f"expected {length} bytes, got {len(data)}")
         try:
             return json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(400, f"not JSON: {error}") from None
 
     def _reply(self, status: int, body: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from breadth.tensors.groups import class_count, group_centre, group_count, group_deviation, mean_distance
-from breadth.tensors.masked import wide
+from breadth.tensors.masked import square_scale, wide
 
 COMBINATIONS = ("multiply", "add_zscore")
 NEIGHBOURS = ("all", "correct")
@@ -141,6 +141,7 @@ def map_quality(
     if not bool((values[scored] < 0).any()):
         return values
     centred = values - values[scored].mean()
+    centred = centred / square_scale(centred[scored].abs().amax())
     deviation = centred[scored].square().mean().sqrt()
     return torch.sigmoid(centred / torch.where(deviation > 0, deviation, 1.0))
 

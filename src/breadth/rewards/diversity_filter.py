@@ -179,6 +179,10 @@ class DiversityFilter:
                 add(self._keys, prompt, key)
                 add(self._buckets, prompt, str(family))
 
+    def full(self, prompt_id: Any, size: int) -> set[str]:
+        """Return the buckets of a prompt that hold ``size`` rewarded answers or more."""
+        return {bucket for bucket, n in self._buckets.get(str(prompt_id), {}).items() if n >= size}
+
     def recall(
         self,
         *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,9 @@ class ReplayMemory:
         for prompt in {prompt for prompt, _ in pairs} & set(self._stored):
             self._stored[prompt] = self._best(self._stored[prompt])
 
-    def sample(self, prompt_id: Any, n: int, *, seed: int, weighting: str = "uniform") -> list[dict[str, Any]]:
+    def sample(
+        self, prompt_id: Any, n: int, *, seed: int, weighting: str = "uniform", top: int = 0
+    ) -> list[dict[str, Any]]:
         """Return up to n distinct entries of a prompt, best first: dicts with ``key``, ``reward`` and ``text`` or ``tokens``.
 
         Parameters
@@ -121,6 +123,8 @@ class ReplayMemory:
             ``uniform`` (REINVENT 4), ``reward`` (the original code: with probability in proportion to the reward; an
             entry whose reward is not positive is then never drawn), or ``bucket`` (every bucket alike, and every entry of a
             bucket alike).
+        top : int
+            Draw among so many best entries only; 0 = among all.
 
         Raises
         ------
@@ -132,6 +136,7 @@ class ReplayMemory:
         if n < 0:
             raise ValueError(f"n: expected an integer >= 0, got {n}")
         entries = [{"key": key, **entry} for key, entry in self._stored.get(str(prompt_id), {}).items()]
+        entries = entries[:top] if top else entries  # best first: `update` and `load_state_dict` keep them so
         weight = np.ones(len(entries))
         if weighting == "reward":
             weight = np.array([max(entry["reward"], 0.0) for entry in entries])
@@ -143,6 +148,18 @@ class ReplayMemory:
             return []
         rows = np.random.default_rng(seed).choice(len(entries), size=n, replace=False, p=weight / weight.sum())
         return [entries[row] for row in sorted(rows)]
+
+    def entries(self, prompt_id: Any) -> list[dict[str, Any]]:
+        """Return all entries of a prompt, best first, as :meth:`sample` does."""
+        return [{"key": key, **entry} for key, entry in self._best(self._stored.get(str(prompt_id), {})).items()]
+
+    def purge(self, prompt_id: Any, buckets: Collection[Any]) -> int:
+        """Forget the entries of a prompt whose bucket (their key, where they have none) is among these; return how many they were."""
+        known, full = self._stored.get(str(prompt_id), {}), {str(bucket) for bucket in buckets}
+        gone = [key for key, entry in known.items() if entry.get("bucket", key) in full]
+        for key in gone:
+            del known[key]
+        return len(gone)
 
     def state_dict(self) -> dict[str, Any]:
         """Return ``{"stored": {prompt: {key: {"reward", "text"}}}}``, best first."""

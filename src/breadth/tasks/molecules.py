@@ -83,6 +83,7 @@ class MoleculesTask(Task):
     """
 
     name = "molecules"
+    logs_calls = True
 
     def __init__(
         self,
@@ -222,6 +223,11 @@ class MoleculesTask(Task):
 
         return [key and (MurckoScaffoldSmiles(key) or None) for key in self.key(texts)]
 
+    def respell(self, texts: Sequence[str], *, seed: tuple[int, ...]) -> list[str | None]:
+        """Return a random spelling of each molecule; None where a text cannot be parsed."""
+        keys = self.key(texts)
+        return [key and random_spelling(key, seed=(*seed, place), max_tokens=self.max_tokens - 1) for place, key in enumerate(keys)]
+
     def distance(self, texts: Sequence[str], *, kind: str | None = None) -> np.ndarray:
         """Return pairwise Tanimoto distances of ECFP4 fingerprints, (n, n) float64.
 
@@ -307,6 +313,23 @@ class MoleculesTask(Task):
         head = [str(self.max_tokens)] + ([f"randomise {self.randomise}"] if self.randomise else [])
         text = "\n".join([*head, *corpus.tokens, "", *corpus.split("train")])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def corpus_facts(self) -> dict[str, Any]:
+        """Return the corpus by name and hashes, and what ``exclude`` took out of it: for the folder of a prior."""
+        from breadth.tasks.corpus_exclusion import EXCLUDED
+        from breadth.tasks.corpus_store import file_sha256
+
+        report, exclude = self.load_corpus().report, self._corpus_settings["exclude"]
+        return {
+            "source": report.source,
+            "sha256": report.sha256,
+            "n_train": report.n_train,
+            "n_valid": report.n_valid,
+            "identity": self.corpus_identity(),
+            "exclude": None
+            if exclude is None
+            else {"source": str(exclude), "sha256": file_sha256(exclude), "n": report.dropped.get(EXCLUDED, 0)},
+        }
 
     def picture(self, text: str) -> str | None:
         """Return an SVG drawing on a white card, 180 × 140, or None where the text cannot be parsed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Task(ABC):
     """A thing that a policy is asked to do, and how its answers are judged and told apart."""
 
     name: str
+    logs_calls: bool = False  # True: a run writes each distinct answer that it asked about, in order, into calls.jsonl
 
     @abstractmethod
     def prompts(self, n: int, *, seed: int, split: str = "train") -> list[str]:
@@ -132,6 +133,10 @@ class Task(ABC):
         """
         raise NotImplementedError(f"task {self.name!r} has no bucket keys: let the objective use bucket_by = 'key'")
 
+    def respell(self, texts: Sequence[str], *, seed: tuple[int, ...]) -> list[str | None]:
+        """Return another spelling of the same answer for each text; None where there is none. The texts and the seed decide it."""
+        raise NotImplementedError(f"task {self.name!r} knows one spelling of an answer only: augmentation needs a task with several (molecules)")
+
     def reward_names(self) -> tuple[str, ...]:
         """Return the names of the K rewards of :meth:`reward_vector`; empty where a task has only its one reward."""
         return ()
@@ -155,6 +160,10 @@ class Task(ABC):
 
         A prior is trained anew where it changes. None: the task's settings decide them all.
         """
+        return None
+
+    def corpus_facts(self) -> dict[str, Any] | None:
+        """Return what a prior's folder should say of the corpus that it learned from, as plain JSON; None: nothing to say."""
         return None
 
     # What a report shows.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -156,20 +157,29 @@ def read_puzzle_file(path: str | Path) -> list[Puzzle]:
     if not path.is_file():
         raise FileNotFoundError(f"puzzles: no such file: {path}")
     found = []
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as lines:
-        for place, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                numbers, target = row["numbers"], row.get("target", 24)
-                if not (len(numbers) >= 2 and all(type(v) is int and v >= 0 for v in [*numbers, target])):
-                    raise ValueError
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise ValueError(
-                    f'{path}, line {place}: expected {{"numbers": [two or more whole numbers], "target": a whole number}}, got {line.strip()[:80]!r}'
-                ) from None
-            found.append(Puzzle(tuple(sorted(numbers)), target))
+    for place, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            numbers, target = row["numbers"], row.get("target", 24)
+            if not (len(numbers) >= 2 and all(type(v) is int and v >= 0 for v in [*numbers, target])):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise ValueError(
+                f'{path}, line {place}: expected {{"numbers": [two or more whole numbers], "target": a whole number}}, got {line.strip()[:80]!r}'
+            ) from None
+        found.append(Puzzle(tuple(sorted(numbers)), target))
     if not found:
         raise ValueError(f"{path}: expected at least one puzzle, found none")
     return list(dict.fromkeys(found))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as lines:
+            yield from lines
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8 text ({error.reason} at byte {error.start}); is it a binary file?") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip file ({error})") from None

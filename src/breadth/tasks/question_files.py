@@ -88,7 +88,12 @@ def _text(path: Path, kind: str) -> Iterator[dict[str, Any]]:
                 yield from csv.DictReader(lines)
                 return
             if kind == ".json":
-                rows = json.load(lines)
+                try:
+                    rows = json.load(lines)
+                except UnicodeDecodeError:
+                    raise
+                except (ValueError, RecursionError) as error:
+                    raise ValueError(f"data {path}: not JSON: {error}") from None
                 if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                     raise ValueError(f"data {path}: expected a list of objects")
                 yield from rows
@@ -102,14 +107,14 @@ def _text(path: Path, kind: str) -> Iterator[dict[str, Any]]:
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"data {path}: damaged gzip file ({error})") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"data {path}: not JSON: {error}") from None
+    except csv.Error as error:
+        raise ValueError(f"data {path}: not readable as CSV ({error})") from None
 
 
 def _row(path: Path, place: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"data {path}, line {place}: expected one JSON object a line: {error}") from None
     if not isinstance(row, dict):
         raise ValueError(f"data {path}, line {place}: expected a JSON object, got {line.strip()[:80]!r}")

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 #: a digit. Source: Schwaller et al., Molecular Transformer (arXiv 1811.02633).
 SMILES_PATTERN = r"(\[[^\]]+\]|Br|Cl|%\d{2}|[BCNOPSFIbcnops]|[()=#\-+\\/:~@?>*$.]|\d)"
 
+#: Longer texts are not parsed. RDKit's time grows with the square of the length (1 s here), and a chain of 20,000 atoms overflows its
+#: stack and ends the process. The longest SMILES of a marketed drug has a few hundred characters.
+MOST_CHARACTERS = 5_000
+
 _TOKEN = re.compile(SMILES_PATTERN)
 _HINT = 'tasks on molecules need RDKit, which is not installed. Install the extra:\npip install "breadth[molecules]"'
 
@@ -138,7 +142,8 @@ def parse_smiles(text: str) -> Mol | None:
     """Return RDKit's molecule of a SMILES text, or None where it is not one.
 
     None: no atoms, a character that SMILES does not have (white space inside, too: RDKit would read it as the start of
-    a name), or a text that RDKit refuses (syntax, valence, aromaticity). The molecule is shared: do not change it.
+    a name), more than 5,000 characters, or a text that RDKit refuses (syntax, valence, aromaticity). The molecule is shared: do not
+    change it.
 
     Examples
     --------
@@ -148,7 +153,7 @@ def parse_smiles(text: str) -> Mol | None:
     (True, True)
     """
     chem = require_rdkit()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
+    if not text or len(text) > MOST_CHARACTERS or not text.isascii() or not text.isprintable() or " " in text:
         return None
     molecule = chem.MolFromSmiles(text)
     return molecule if molecule is not None and molecule.GetNumAtoms() else None

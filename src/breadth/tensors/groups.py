@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from breadth.tensors.masked import wide
+from breadth.tensors.masked import square_scale, wide
 
 
 def group_index(group: Tensor) -> tuple[Tensor, int]:
@@ -155,9 +155,12 @@ def group_deviation(values: Tensor, group: Tensor, *, keep: Tensor | None = None
     """
     centred = group_centre(values, group, keep=keep)
     keep = ~torch.isnan(centred)
-    square = group_sum(centred * centred, group, keep=keep)
+    index, n = group_index(group)
+    size = centred.new_zeros(n).scatter_reduce(0, index, centred.detach().abs().masked_fill(~keep, 0.0), "amax")[index]
+    scale = square_scale(size)
+    square = group_sum((centred / scale) * (centred / scale), group, keep=keep)
     freedom = group_count(group, keep=keep) - ddof
-    return (square / freedom.clamp(min=1)).sqrt().masked_fill(freedom < 1, torch.nan)
+    return (scale * (square / freedom.clamp(min=1)).sqrt()).masked_fill(freedom < 1, torch.nan)
 
 
 def leave_one_out_mean(values: Tensor, group: Tensor, *, keep: Tensor | None = None) -> Tensor:

@@ -215,11 +215,20 @@ def _table(path: Path, where: str) -> tuple[list[str], Iterator[tuple[int, list[
         raise ValueError(
             f"{where}: expected a file that ends in .csv, .tsv, .txt (or .gz) or .parquet, got {path.name!r}"
         )
-    reader = csv.reader(text_lines(path), delimiter="\t" if kind == ".tsv" else ",")
-    header = next(reader, None)
+    lines = _delimited(path, where, "\t" if kind == ".tsv" else ",")
+    header = next(lines, None)
     if header is None:
         raise ValueError(f"{where}: expected a header and rows, got an empty file")
-    return header, ((reader.line_num, [cell.strip() for cell in row]) for row in reader)
+    return header[1], ((line, [cell.strip() for cell in row]) for line, row in lines)
+
+
+def _delimited(path: Path, where: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(text_lines(path), delimiter=separator)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"{where}: line {reader.line_num} is not a row of such a file ({error})") from None
 
 
 def _column(

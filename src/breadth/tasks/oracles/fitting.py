@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from breadth.cache import cache_folder
@@ -16,16 +19,24 @@ from breadth.tasks.corpus_store import file_sha256
 from breadth.tasks.oracles.activity import ActivityTable, read_activity
 from breadth.tasks.oracles.forest import Forest, ecfp4, fit_forest
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class PublicTable:
-    """A table on the web, at a commit that pins its bytes; its size and rows are checked after every download."""
+    """A table on the web, at a commit that pins its bytes.
+
+    Its size and rows are checked after every download, and what was read of it before a forest is fitted: ``content`` is
+    :func:`content_sha256` of its distinct molecules (with RDKit ``rdkit``).
+    """
 
     url: str
     n_bytes: int
     n_rows: int
     n_active: int
     source: str
+    content: str = ""  # "": not known
+    rdkit: str = "2026.09.1"
 
 
 _HITS = "https://raw.githubusercontent.com/ml-jku/diverse-hits/3fc033e16339e196e0c6688a6e388cff03aa34ca/data/scoring_functions"
@@ -33,8 +44,14 @@ _ORIGIN = "ExCAPE-DB, Li et al. 2018, as in Jin et al. 2020, arXiv 2002.03244; s
 
 #: Tables that ``breadth oracle fit NAME`` fetches when none is given.
 PUBLIC_TABLES = {
-    "jnk3": PublicTable(f"{_HITS}/jnk3/splits.csv", 2_490_828, 50_390, 923, f"{_ORIGIN}; target JNK3"),
-    "gsk3b": PublicTable(f"{_HITS}/gsk3/splits.csv", 2_701_608, 52_802, 3_330, f"{_ORIGIN}; target GSK3β"),
+    "jnk3": PublicTable(
+        f"{_HITS}/jnk3/splits.csv", 2_490_828, 50_390, 923, f"{_ORIGIN}; target JNK3",
+        content="d58529b8546ac03ddafc400c38ec9ae5d117dd54bfbaa8f1aa1d45f5bd7415e0",
+    ),  # fmt: skip
+    "gsk3b": PublicTable(
+        f"{_HITS}/gsk3/splits.csv", 2_701_608, 52_802, 3_330, f"{_ORIGIN}; target GSK3β",
+        content="0a7c7f0baa95c9183df6974c66e0018493b9c76fd7c61536f2bcf4a0432f3ed1",
+    ),  # fmt: skip
 }
 
 
@@ -87,6 +104,32 @@ def fetch_table(url: str, *, sha256: str | None = None) -> Path:
         ) from error
 
 
+def content_sha256(packed: np.ndarray, active: np.ndarray) -> str:
+    """Return the SHA-256 of what a forest learns from: packed fingerprints (n, 256) uint8 and labels (n,), in an order of their own.
+
+    Equal for every file that holds the same molecules with the same labels, however its rows are written and ordered.
+    """
+    rows = np.concatenate([packed, np.asarray(active, dtype=np.uint8)[:, None]], axis=1)  # (n, 257)
+    return hashlib.sha256(b"".join(sorted(row.tobytes() for row in rows))).hexdigest()
+
+
+def check_content(found: str, name: str) -> None:
+    """Raise ValueError where what was read of a public table is not what is known of it; with another RDKit, warn.
+
+    Fingerprints hardly ever change between releases of RDKit, and the parsing of a few odd molecules may.
+    """
+    from rdkit import rdBase
+
+    known = PUBLIC_TABLES.get(name.lower())
+    if known is None or not known.content or found == known.content:
+        return
+    words = f"table {known.url}: expected content {known.content[:16]}… (fingerprints and labels), got {found[:16]}…"
+    if rdBase.rdkitVersion != known.rdkit:
+        log.warning("%s: made with RDKit %s, read with %s", words, known.rdkit, rdBase.rdkitVersion)
+        return
+    raise ValueError(f"{words}: it is another table; give it with --table FILE if you mean it")
+
+
 def public_table(name: str) -> Path:
     """Return the file of a public table, fetched and checked: its size and its rows must be those that are known."""
     known = PUBLIC_TABLES[name]
@@ -104,6 +147,11 @@ def public_table(name: str) -> Path:
     return path
 
 
+def is_builtin(table: str | os.PathLike | None) -> bool:
+    """Return whether a table is named as the public one of its oracle."""
+    return table is None or str(table) == "builtin"
+
+
 def find_table(table: str | os.PathLike | None, name: str, *, sha256: str | None = None) -> Path:
     """Return the file of a table given as path, URL, ``"builtin"`` or None (the public table of that name).
 
@@ -113,7 +161,7 @@ def find_table(table: str | os.PathLike | None, name: str, *, sha256: str | None
         No such file or public table; a hash that differs; see :func:`fetch_table`.
     """
     text = None if table is None else str(table)
-    if text in (None, "builtin"):
+    if text is None or is_builtin(text):
         if name.lower() not in PUBLIC_TABLES:
             raise ValueError(
                 f"oracle {name!r}: no public table is known by that name (there are {sorted(PUBLIC_TABLES)}): give "
@@ -138,9 +186,12 @@ def fit_table(
     n_trees: int = 100,
     seed: int = 0,
     n_jobs: int = 1,
+    public: bool = False,
     on_phase: Callable[[str], None] = lambda text: None,
 ) -> Fitted:
     """Return the oracle of a table: fitted to its training part and judged on its test part, then fitted to all of it.
+
+    ``public``: the table is the public one of that name, and must have the content that is known of it.
 
     The figures are those of the first forest: ``auroc`` and ``average_precision`` on the held-out molecules, and the mean score
     of its actives and inactives. The forest that comes back is the second, as published oracles use all rows.
@@ -149,9 +200,14 @@ def fit_table(
     ------
     ImportError
         scikit-learn is absent.
+    ValueError
+        A public table with another content than is known.
     """
     on_phase(f"fingerprints of {len(table.smiles):,} molecules")
     packed = ecfp4(table.smiles)
+    content = content_sha256(packed, table.active)
+    if public:
+        check_content(content, name)
     settings = {"n_trees": n_trees, "seed": seed, "n_jobs": n_jobs}
     on_phase("forest on the training part")
     judged = fit_forest(packed[~table.test], table.active[~table.test], **settings)
@@ -169,6 +225,7 @@ def fit_table(
     about: dict[str, Any] = {
         "name": name,
         "table_sha256": table.sha256,
+        "content_sha256": content,
         "n_molecules": len(table.smiles),
         "n_active": int(table.active.sum()),
         "n_test": int(table.test.sum()),
@@ -197,5 +254,5 @@ def forest_of_table(table: str | os.PathLike, *, name: str = "") -> Forest:
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.with_suffix(".lock")):
         if not place.is_file():
-            fit_table(read_activity(path), name=name).forest.save(place)
+            fit_table(read_activity(path), name=name, public=is_builtin(table)).forest.save(place)
     return Forest.load(place)

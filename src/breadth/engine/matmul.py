@@ -1,0 +1,155 @@
+"""x·W + b on a CPU through oneDNN, with its gradients: float32, and bfloat16 under autocast.
+
+The BLAS of PyTorch's wheels is MKL, which runs its AVX2 kernels on processors of other makers; oneDNN, which the same wheels bring
+for bfloat16 and for compiled models, chooses by what the processor can do. On a Zen 5 core the shapes of a small GPT run 2.2 times
+faster in float32 (`docs/speed.md`). Both sum exactly the same products, in another order. The bias, and in sampling the
+activation, are part of the same call; inside :func:`unchanged` a weight is rounded once.
+
+``with torch.backends.mkldnn.flags(enabled=False):`` turns it off; other devices, other types and compiled code never use it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: multiplications below which a float32 call costs more than it saves (about 12 µs a call against 2)
+SMALLEST = 1 << 20
+PRESENT = (
+    torch.backends.mkldnn.is_available()
+    and platform.machine() in ("x86_64", "AMD64")
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
+_kept: dict[int, tuple[Tensor, Tensor]] | None = (
+    None  # by identity: a weight, and the same rounded; None = nothing is kept
+)
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Promise that no weight is written to inside: each is rounded once. Nothing is kept beyond the outermost of these.
+
+    A tensor's version does not tell: fused optimisers write to weights without raising it.
+    """
+    global _kept
+    outer, _kept = _kept, {} if _kept is None else _kept
+    try:
+        yield
+    finally:
+        _kept = outer
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, transposed: bool = False) -> Tensor:
+    """Return x·W + b, (…, out).
+
+    Parameters
+    ----------
+    x : (…, in)
+    weight : (in, out), as GPT-2's files have it; with ``transposed`` (out, in), as embeddings have it
+    bias : (out,), optional
+
+    Examples
+    --------
+    >>> linear(torch.ones(2, 3), torch.eye(3)[:, :2], torch.tensor([0.0, 1.0]))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    flat = x.reshape(-1, x.shape[-1])  # (n, in)
+    dtype = _type_of(flat, weight)
+    if dtype is not None and torch.is_grad_enabled():
+        found = _Linear.apply(flat, weight, bias, transposed, dtype)
+    elif dtype is not None:
+        found = _product(flat.to(dtype), _turned(_rounded(weight, dtype), transposed), bias)
+    elif transposed:
+        found = F.linear(flat, weight, bias)
+    else:
+        found = flat @ weight if bias is None else torch.addmm(bias, flat, weight)
+    return found.view(*x.shape[:-1], -1)
+
+
+def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return gelu(x·W + b), the tanh form, (…, out); where one token a row is sampled, in one call if oneDNN is used.
+
+    That call rounds otherwise in the last bit. Whole texts never take it: their log-probabilities are then the same bits with gradient
+    and without, and a policy that is its reference has a penalty of exactly 0, whose gradient no optimiser can blow up.
+
+    Examples
+    --------
+    >>> linear_gelu(torch.ones(1, 2), torch.eye(2), torch.tensor([0.0, -1.0]))
+    tensor([[0.8412, 0.0000]])
+    """
+    flat = x.reshape(-1, x.shape[-1])
+    one = x.ndim == 3 and x.shape[1] == 1 and not torch.is_grad_enabled()
+    dtype = _type_of(flat, weight) if one else None
+    if dtype is None:
+        return F.gelu(linear(x, weight, bias), approximate="tanh")
+    return _product(flat.to(dtype), _rounded(weight, dtype).t(), bias, "gelu", "tanh").view(*x.shape[:-1], -1)
+
+
+def _type_of(flat: Tensor, weight: Tensor) -> torch.dtype | None:
+    """Return the type to compute in, or None where the plain product is to be used."""
+    if (
+        not PRESENT
+        or weight.dtype != torch.float32
+        or flat.device.type != "cpu"
+        or weight.device.type != "cpu"
+        or torch.compiler.is_compiling()
+        or not torch._C._get_mkldnn_enabled()
+    ):
+        return None
+    if torch.is_autocast_enabled("cpu"):
+        found = torch.get_autocast_dtype("cpu")
+        return found if found == torch.bfloat16 and flat.dtype in (torch.float32, torch.bfloat16) else None
+    return torch.float32 if flat.dtype == torch.float32 and len(flat) * weight.numel() >= SMALLEST else None
+
+
+def _rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a weight in the type to compute in, without gradient."""
+    if dtype == weight.dtype:
+        return weight
+    if _kept is None:
+        return weight.detach().to(dtype)
+    if id(weight) not in _kept:
+        _kept[id(weight)] = (
+            weight,
+            weight.detach().to(dtype),
+        )  # the weight too: its identity must not be given to another
+    return _kept[id(weight)][1]
+
+
+def _turned(weight: Tensor, transposed: bool) -> Tensor:
+    return weight if transposed else weight.t()
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none", how: str = "") -> Tensor:
+    """Return x·Wᵀ + b of an (n, in) and an (out, in) tensor of one type, any strides; the bias may be wider."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], how)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, dtype: torch.dtype) -> Tensor:
+        used, rounded = x.to(dtype), _rounded(weight, dtype)
+        ctx.save_for_backward(used, rounded)
+        ctx.transposed, ctx.types = transposed, (x.dtype, weight.dtype)
+        return _product(used, _turned(rounded, transposed), bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor):
+        x, weight = ctx.saved_tensors
+        wants_x, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+        to_x = to_weight = to_bias = None
+        if wants_x:
+            to_x = _product(gradient, weight.t() if ctx.transposed else weight).to(ctx.types[0])  # (n, in)
+        if wants_weight:
+            left, right = (gradient, x) if ctx.transposed else (x, gradient)
+            to_weight = _product(left.t(), right.t()).to(ctx.types[1])
+        if wants_bias:
+            to_bias = gradient.sum(0, dtype=ctx.types[1])
+        return to_x, to_weight, to_bias, None, None
