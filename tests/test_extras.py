@@ -114,7 +114,7 @@ def test_what_needs_an_extra_names_the_line_that_installs_it(module, tmp_path, m
     for name in [
         name
         for name in sys.modules
-        if name.split(".")[0] == module or name.startswith("breadth.tasks.pair_sums_compiled")
+        if name.split(".")[0] == module or name.startswith(("breadth.tasks.pair_sums_compiled", "breadth.plugins.trl.grpo"))
     ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)

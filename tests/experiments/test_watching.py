@@ -124,7 +124,7 @@ def test_the_page_is_written_anew_only_when_something_came(study, monkeypatch):
     (study / "study.json").unlink()
     written, naps = [], []
 
-    def write(paths, *, out, baseline, live):
+    def write(paths, *, out, baseline, live, tilt=None):
         written.append(live)
         return {}, study / "report.html"
 

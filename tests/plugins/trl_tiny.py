@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a process of torchrun has no pytest that does it
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a process of torchrun has no pytest that does it
 
-from tiny_models import WORDS, causal_folder  # noqa: E402
+from tests.tiny_models import WORDS, causal_folder  # noqa: E402
 
 #: what TRL's configs need on a small machine without an accelerator
 SMALL = {
