@@ -89,7 +89,7 @@ def test_too_many_lines_are_noticed(tmp_path):
     assert only.buffer or select.select([only.process.stdout], [], [], 20.0)[0]  # the second line has come
     assert math.isnan(oracle(["CC"])[0])  # and is never taken for the next answer
     (reason,) = oracle.take_reasons()
-    assert reason.endswith("more lines than questions: b'0.2\\n'")
+    assert "more lines than questions: b'0.2" in reason  # its line end may come later still
     assert oracle(["CCC"]) == [0.3]
 
 
