@@ -127,6 +127,9 @@ class TrainSettings(Settings):
     reward_transform: Literal["half", "double", "square", "root"] | None = Field(
         None, description="a monotone transform of the reward that the objective sees: x/2, 2x, x², √x; what is measured stays"
     )
+    replay_from: str | None = Field(
+        None, description="a file of answers that an objective with a replay memory starts with, scored by the task; default: an empty memory"
+    )
     padded_likelihood: bool = Field(
         False, description="likelihoods of whole answers also sum over the end tokens that pad a batch's rows, as MolRL-MGPT's code does"
     )

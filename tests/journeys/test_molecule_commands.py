@@ -142,6 +142,24 @@ def test_a_corpus_is_tilted(molecules):
     assert "expected the settings of a molecules task, got kind 'circle'" in run(molecules, "tilt", "circle", code=1)
 
 
+def test_known_molecules_come_out_of_a_corpus_and_go_into_training(molecules):
+    words = ("tilt", "mol", "--target", 0.5, "--molecules", "best.jsonl", "--at-least", 0.45)
+    found = json.loads(run(molecules, *words, "--json"))["written"]
+    rows = [json.loads(line) for line in (molecules / "best.jsonl").read_text().splitlines()]
+    assert found == {"path": "best.jsonl", "at_least": 0.45, "n": len(rows)}
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+    assert rows and rows[-1]["score"] >= 0.45 and {row["prompt"] for row in rows} == {""}
+    assert f"best.jsonl: {len(rows)} molecules with a score of at least 0.45" in run(molecules, *words)
+    sets = ("--set", "train.steps=2")
+    run(molecules, "train", "mol.toml", "--out", "spread", *sets, "--set", "objective.kind=niching", "--set", "train.replay_from=best.jsonl")
+    assert json.loads((molecules / "spread/steps.jsonl").read_text().splitlines()[0])["n_replayed"] > 0
+    of_file = ("--set", "objective.kind=sft", "--set", "sft.source=file", "--set", "sft.path=best.jsonl")
+    run(molecules, "train", "mol.toml", "--out", "taught", *sets, *of_file)
+    assert (molecules / "taught/done.json").is_file()
+    assert "no molecule has a score of 2 or more" in run(molecules, *words[:-1], 2, code=1)
+    assert "--molecules and --at-least go together" in run(molecules, "tilt", "mol", "--at-least", 0.4, code=1)
+
+
 def found_valid(folder):
     from breadth.tasks.molecule_corpus import load_corpus
 

@@ -42,6 +42,14 @@ def tilt(
         Path | None,
         typer.Option(help="Write the JSON here. Default for a study folder: its tilt.json, which its report draws."),
     ] = None,
+    molecules: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the molecules with --at-least this score here, best first, as JSON Lines of prompt, completion, score: "
+            "for train.replay_from, or sft.path."
+        ),
+    ] = None,
+    at_least: Annotated[float | None, typer.Option("--at-least", help="The score that --molecules asks for.")] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -53,7 +61,8 @@ def tilt(
     Examples:
 
     [dim]breadth tilt runs/qed
-    breadth tilt --corpus chembl.csv.gz --oracle qed --target 0.9 --scores qed-scores.csv.gz[/dim]
+    breadth tilt --corpus chembl.csv.gz --oracle qed --target 0.9 --scores qed-scores.csv.gz
+    breadth tilt molecules-jnk3 --exclude jnk3_activity.csv.gz --molecules known.jsonl --at-least 0.5[/dim]
     """
     from breadth.commands.counting import counter
     from breadth.commands.output import console
@@ -61,12 +70,17 @@ def tilt(
     from breadth.experiments.tilt_trace import FILE
     from breadth.ledger.rows import write_atomic
 
+    if (molecules is None) != (at_least is None):
+        raise ValueError(
+            "--molecules and --at-least go together: a file, and the score from which molecules are written to it"
+        )
     given = {"corpus": corpus, "oracle": oracle, "table": table, "forest": forest, "exclude": exclude}
     extra = [f"task.{name}={str(value)!r}" for name, value in given.items() if value is not None]
     task = molecules_task(task_table(settings, [*extra, *(overrides or [])]))
     with counter("molecules scored", quiet=json) as tell:
         found = tilt_frontier(
-            task, targets=target or TARGETS, betas=beta or (), scores=scores, most=most, seed=seed, on_progress=tell
+            task, targets=target or TARGETS, betas=beta or (), scores=scores, most=most, seed=seed, molecules=molecules,
+            at_least=at_least, on_progress=tell,
         )  # fmt: skip
     if out is None and settings is not None and (Path(settings) / "study.json").is_file():
         out = Path(settings) / FILE
@@ -82,5 +96,11 @@ def tilt(
 
     for part in tilt_tables(found):
         console.print(part)
+    if molecules is not None:
+        console.print(
+            f"written  {molecules}: {found['written']['n']:,} molecules with a score of at least {at_least:g}",
+            highlight=False,
+            markup=False,
+        )
     if out is not None:
         console.print(f"written  {out}", highlight=False, markup=False)

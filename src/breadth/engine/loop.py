@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -17,8 +17,9 @@ from breadth.engine.padded_rows import padded_rows
 from breadth.engine.policy import completion_values, score_completions
 from breadth.engine.regroup import Drawn
 from breadth.engine.replay import with_replayed
+from breadth.engine.replay_start import start_memory
 from breadth.engine.respelling import respelled
-from breadth.engine.run_frame import RunFrame, force_to_disk
+from breadth.engine.run_frame import RunFrame, RunStopped, force_to_disk
 from breadth.engine.streams import judge, vector_means
 from breadth.engine.training_partition import against_keys, training_partition
 from breadth.engine.update import Batch, UpdateResult, split_minibatches, update
@@ -59,12 +60,27 @@ class TrainingRun(RunFrame):
         super()._load_own_state(step, state)
         self.calls = CallLog(self.folder, step=step, n_calls=state.get("n_calls")) if self.task.logs_calls else None
         self.partition = training_partition(self)
+        if step == 0 and self.settings.train.replay_from is not None:
+            self._start_memory(self.settings.train.replay_from)
         wanted = self.objective.novelty
         self.novelty = None
         if wanted is not None:
             self.novelty = Novelty(wanted, self.reference, seed=derive_seed(self.settings.seed, "novelty"))
             if step:
                 self.novelty.load_tensors(own_tensors(step_folder(self.folder / "checkpoints", step)))
+
+    def _start_memory(self, path: str) -> None:
+        """Put the answers of a file into the replay memory of a run that is at its start."""
+        if self.replay is None:
+            raise RunStopped(f"train.replay_from fills a replay memory, and the objective {self.objective.name!r} has none: leave it out")
+        try:
+            started = start_memory(
+                self.replay, path, task=self.task, tokenizer=self.tokenizer, max_tokens=self.sampling.max_tokens,
+                reward=self.reward, timeout=self.settings.train.reward_timeout,
+            )  # fmt: skip
+        except (FileNotFoundError, ValueError) as error:
+            raise RunStopped(str(error)) from error
+        self.events.add("memory started", step=0, **asdict(started))
 
     def _train_step(self, step: int) -> None:
         s, train = self.settings, self.settings.train

@@ -140,6 +140,14 @@ def _unused_sections(settings: Common, objectives: Mapping[str, Objective]) -> l
             problems.append(
                 f"{where}: train.padded_likelihood is about likelihoods of whole answers, and {objective.name!r} learns token by token; remove it"
             )
+        if (known := train.get("replay_from")) is not None:
+            if getattr(objective, "replay", None) is None:
+                problems.append(
+                    f"{where}: train.replay_from fills a replay memory, and {objective.name!r} has none: remove it, or give an objective with "
+                    "replay_size its own (objectives.NAME.train.replay_from)"
+                )
+            elif not Path(known).expanduser().is_file():
+                problems.append(f"{where}: train.replay_from {known!r}: there is no such file")
         problems += _partition_problems(settings, where, objective)
         control = dict(own.control or {}) if isinstance(settings, StudySettings) else settings.control
         reward = control.get("reward") if isinstance(control, dict) else getattr(control, "reward", None)

@@ -92,6 +92,25 @@ def write_scores(path: Path, scores: Mapping[str, float]) -> None:
     write_atomic(path, gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
 
 
+def write_molecules(path: Path, smiles: Sequence[str], score: np.ndarray, *, at_least: float) -> int:
+    """Write the molecules with at least a score, best first and equal ones by their SMILES, and return how many they are.
+
+    Lines of ``prompt`` (empty), ``completion`` and ``score`` in JSON: what ``sft.path`` and ``train.replay_from`` read.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    places = sorted(np.flatnonzero(score >= at_least).tolist(), key=lambda i: (-score[i], smiles[i]))
+    if not places:
+        raise ValueError(f"at_least: no molecule has a score of {at_least:g} or more, the best has {score.max():.3f}")
+    lines = [json.dumps({"prompt": "", "completion": smiles[i], "score": float(score[i])}) for i in places]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
+    return len(places)
+
+
 def score_corpus(
     task: Task,
     smiles: Sequence[str],
@@ -129,6 +148,8 @@ def tilt_frontier(
     scores: Path | None = None,
     most: int = 20_000,
     seed: int = 0,
+    molecules: Path | None = None,
+    at_least: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Return the corpus-tilt frontier as a plain document (the content of ``tilt.json``).
@@ -145,11 +166,13 @@ def tilt_frontier(
         Where scores are kept between calls.
     most, seed
         As in :func:`breadth.tasks.corpus_tilt.tilt_point`.
+    molecules, at_least : Path and float, optional
+        Where the molecules with at least that score are written, see :func:`write_molecules`.
 
     Raises
     ------
     ValueError
-        Nothing is left of the corpus, or more than half of it could not be scored.
+        Nothing is left of the corpus, no molecule has the score ``at_least``, or more than half of it could not be scored.
     """
     from breadth.tasks.corpus_exclusion import EXCLUDED
     from breadth.tasks.fingerprints import pack_fingerprints
@@ -163,6 +186,10 @@ def tilt_frontier(
             f"tilt: {len(smiles) - len(scored):,} of {len(smiles):,} molecules could not be scored: {'; '.join(failures[:3])}"
         )
     score = values[scored]
+    written = {}
+    if molecules is not None and at_least is not None:
+        n = write_molecules(molecules, [smiles[i] for i in scored], score, at_least=at_least)
+        written = {"written": {"path": str(molecules), "at_least": at_least, "n": n}}
 
     def fingerprints(places: np.ndarray) -> np.ndarray:
         return pack_fingerprints([smiles[i] for i in scored[places].tolist()])
@@ -183,6 +210,7 @@ def tilt_frontier(
         "targets": [{"quality": t, "beta": b, "reason": None if b is not None else _why(score, t)} for t, b in solved],
         "points": points,
         "tops": [_top(score, at, fingerprints, most) for at in TOPS],
+        **written,
     }
 
 

@@ -163,6 +163,8 @@ def _unsuited(settings: RunSettings, objective: Any) -> list[str]:
             problems.append(f"control.reward with train.reward_transform: who is correct would follow the transform in TRL: {NATIVE}")
     if settings.train.padded_likelihood:
         problems.append(f"train.padded_likelihood: {NATIVE}")
+    if settings.train.replay_from is not None:
+        problems.append(f"train.replay_from: {NATIVE}")
     if settings.partition is not None and settings.partition.learn_pairs is not None:
         problems.append(
             f"partition.learn_pairs: {NATIVE}; or fit a classifier first (breadth partition train) and name it in partition.settings.model"
