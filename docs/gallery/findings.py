@@ -174,10 +174,10 @@ def hypotheses(folders: dict[str, Path]) -> dict[str, list[Line]]:
         if "line" in runs:
             for at in (0.9, 0.95):
                 found[name] += lines(name[:2], "line", choose(runs["line"], ("dr_grpo", *labels)), at)
-        if "qed-claims" in runs and "qed" in runs:
+        if "qed-claims" in runs:
             some = choose(runs["qed-claims"], labels)
             last = min((run.steps[-1] for members in some.values() for run in members), default=0)
-            plain = up_to(runs["qed"]["dr_grpo"], last)
+            plain = runs["qed-claims"].get("dr_grpo") or up_to(runs["qed"]["dr_grpo"], last)
             found[name] += lines(name[:2], f"qed, {last} steps", {"dr_grpo": plain, **some}, 0.8)
     for study, (plain, others) in WITH_TERM.items():
         if study in runs:
@@ -201,7 +201,8 @@ def main() -> None:
         moves = name.startswith("H3")
         claim = "moves R–D" if moves else "leaves R–D where it is"
         print(f"## {name}: {claim}? {answer(rows, moves=moves)}\n\n{table(rows) if rows else 'No runs were given.'}\n")
-    pools = {"rest": ESTIMATORS[:-1], "line": ("dr_grpo", *CLAIMS["H1 estimators"])}
+    own = ("dr_grpo", *CLAIMS["H1 estimators"])
+    pools = {"rest": ESTIMATORS[:-1], "line": own, "qed-claims": own}
     for study, labels in [*pools.items(), *((name, (plain, *others)) for name, (plain, others) in WITH_TERM.items())]:
         some = choose(load_runs([given[study]]), labels) if study in given and study != "objectives" else {}
         if len(some) > 1:
