@@ -5,7 +5,9 @@
 Neither REINVENT4 nor ACEGEN is on the package index. **The LSTM here is a stand-in**: ``torch.nn.LSTM`` of the sizes that REINVENT4's
 default model and ACEGEN's have (an embedding of 256, three layers of 512, a linear layer onto the vocabulary; 5.8 M parameters), and the step
 that both take: sample 128 answers token by token, all rows until the last has ended; the agent's likelihood and the prior's over the padded
-batch; the squared difference of REINVENT's loss; backward; Adam. Nothing of what they do around it (scoring, memories, logs) is counted.
+batch; the squared difference of REINVENT's loss; backward; Adam. Nothing of what they do around it (scoring, memories, logs) is counted. It runs
+in a process of its own, with the C library's own handling of memory: telling that library to keep what is freed is breadth's doing. What that
+setting would give the stand-in is measured beside (``lstm_kept``).
 
 Both sides sample at the lengths of 128 molecules of the corpus, drawn anew for each step: random weights end where chance says, so the end
 token is put where the molecule ends. breadth: a GPT of 8 layers, 8 heads and width 256 (6.4 M parameters), sampling, the reference's
@@ -18,12 +20,24 @@ import argparse
 import contextlib
 import copy
 import json
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from floors import Seconds, facts, ratios, summary, timed
+from floors import (
+    Seconds,
+    attention_operations,
+    bytes_of_a_step,
+    facts,
+    floor_seconds,
+    products,
+    rate_table,
+    ratios,
+    summary,
+    timed,
+)
 from torch import Tensor, nn
 
 import breadth
@@ -37,6 +51,7 @@ from breadth.engine.update import Batch, update
 from breadth.tasks.molecules import MoleculesTask
 
 ROWS, SIGMA = 128, 60.0
+READ_ROWS = 1024  # tokens of one pass through a model of this width
 
 
 class Recurrent(nn.Module):
@@ -79,6 +94,21 @@ def recurrent_step(
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+
+
+def peer(connection: Any, sizes: tuple[int, int, int], threads: int, kept: bool) -> None:
+    """Take the LSTM's step whenever lengths come, and answer with its seconds; first say how many parameters it has."""
+    torch.set_num_threads(threads)
+    if kept:
+        keep_freed_memory()
+    torch.manual_seed(0)
+    vocabulary, start, end = sizes
+    agent = Recurrent(vocabulary)
+    prior, optimizer = copy.deepcopy(agent).requires_grad_(False), torch.optim.Adam(agent.parameters(), lr=1e-4)
+    connection.send(sum(p.numel() for p in agent.parameters()))
+    while (lengths := connection.recv()) is not None:
+        given = torch.tensor(lengths)
+        connection.send(timed(lambda given=given: recurrent_step(agent, prior, optimizer, given, start, end)))
 
 
 class Native:
@@ -152,6 +182,24 @@ def ends_at(lengths: Tensor, end: int):
         rollout.draw, rollout._closed_up = plain, closed
 
 
+def floors(length: float, times: dict[str, list[Seconds]], vocabulary: int) -> dict[str, Any]:
+    """Return operations and bytes of breadth's step, the seconds of its products at the rates measured now, and the share reached."""
+    tokens, out = ROWS * length, {}
+    for name, dtype in (("breadth_fp32", torch.float32), ("breadth_bf16", torch.bfloat16)):
+        table = rate_table(8, 256, vocabulary, rows=(ROWS, READ_ROWS), dtype=dtype)
+        seconds = floor_seconds(table, sampled=(ROWS, tokens), read=(READ_ROWS, tokens), passes=4)  # the reference, and three of the update
+        best = min(t["processor"] for t in times[name])
+        out[name] = {
+            "seconds": {k: round(v, 3) for k, v in seconds.items()}, "share": {k: round(v / best, 3) for k, v in seconds.items()},
+        }  # fmt: skip
+    work = sum(2 * a * b * n for a, b, n in products(8, 256, vocabulary))
+    sizes = {"layers": 8, "width": 256}
+    return out | {
+        "operations": {"products": 5 * tokens * work, "attention": 5 * ROWS * attention_operations(*sizes.values(), length)},
+        "bytes_fp32": bytes_of_a_step(6_362_112, *sizes.values(), rows=ROWS, length=length, passes=4),
+    }
+
+
 def main() -> None:
     """Print medians, minima and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,27 +216,42 @@ def main() -> None:
     vocabulary = native.vocabulary
     known = np.array([len(vocabulary.encode(text)) + 1 for text in task.corpus(20_000, seed=0)])  # the end token counts
     draws = np.random.default_rng(0)
-    agent = Recurrent(len(vocabulary))
-    prior, optimizer = copy.deepcopy(agent).requires_grad_(False), torch.optim.Adam(agent.parameters(), lr=1e-4)
+    spawn = multiprocessing.get_context("spawn")
+    peers, sizes = {}, {}
+    for name in ("lstm", "lstm_kept"):
+        ours, theirs = spawn.Pipe()
+        given = (theirs, (len(vocabulary), vocabulary.bos_id, vocabulary.eos_id), args.threads, name == "lstm_kept")
+        spawn.Process(target=peer, args=given, daemon=True).start()
+        peers[name], sizes[name] = ours, ours.recv()
+
+    def asked(name: str, lengths: Tensor) -> Seconds:
+        peers[name].send(lengths.tolist())
+        return peers[name].recv()
+
     calls = {
-        "lstm": lambda lengths: recurrent_step(agent, prior, optimizer, lengths, vocabulary.bos_id, vocabulary.eos_id),
-        "breadth_fp32": lambda lengths: native.step(lengths, bf16=False),
-        "breadth_bf16": lambda lengths: native.step(lengths, bf16=True),
+        "lstm": lambda lengths: asked("lstm", lengths),
+        "breadth_fp32": lambda lengths: timed(lambda: native.step(lengths, bf16=False)),
+        "lstm_kept": lambda lengths: asked("lstm_kept", lengths),
+        "breadth_bf16": lambda lengths: timed(lambda: native.step(lengths, bf16=True)),
     }
     times: dict[str, list[Seconds]] = {name: [] for name in calls}
     seen = []
     for k in range(args.rounds + 1):
         lengths = torch.from_numpy(draws.choice(known[known <= 128], ROWS)).long()
         for name, call in calls.items():
-            found = timed(lambda call=call, lengths=lengths: call(lengths))
+            found = call(lengths)
             if k:
                 times[name].append(found)
         seen += [lengths] if k else []
+    for connection in peers.values():
+        connection.send(None)
     report = {
-        "parameters": {"lstm": sum(p.numel() for p in agent.parameters()), "breadth": native.n_parameters},
+        "parameters": {"lstm": sizes["lstm"], "breadth": native.n_parameters},
         "mean_length": round(float(torch.cat(seen).float().mean()), 2), "longest": [int(x.max()) for x in seen],
         "seconds": {name: summary(found) for name, found in times.items()},
-        "lstm_over_breadth": {name: ratios(times["lstm"], times[name]) for name in calls if name != "lstm"}, "machine": facts(),
+        "lstm_over_breadth": {name: ratios(times["lstm"], times[name]) for name in calls if "lstm" not in name},
+        "lstm_kept_over_breadth": {name: ratios(times["lstm_kept"], times[name]) for name in calls if "lstm" not in name},
+        "floor": floors(float(torch.cat(seen).float().mean()), times, len(vocabulary)), "machine": facts(),
     }  # fmt: skip
     for name, one in report["seconds"].items():
         print(
@@ -197,7 +260,8 @@ def main() -> None:
             + " s"
         )
     print(
-        f"mean length {report['mean_length']}, longest {report['longest']}, parameters {report['parameters']}\n{report['lstm_over_breadth']}"
+        f"mean length {report['mean_length']}, longest {report['longest']}, parameters {report['parameters']}\n{report['lstm_over_breadth']}\n"
+        f"with memory kept {report['lstm_kept_over_breadth']}\nfloor {report['floor']}"
     )
     if args.out is not None:
         args.out.write_text(json.dumps(report, indent=1) + "\n")

@@ -3,8 +3,8 @@
 ``save_gpt2`` writes ``config.json`` and ``model.safetensors`` that ``transformers.AutoModelForCausalLM.from_pretrained``
 loads with equal logits; ``load_gpt2`` takes any such folder, GPT-2 to GPT-2 XL.
 
-Source: Radford et al. 2019 (GPT-2). Departures: attention through the fused kernel of the library; dropout inside attention
-is applied there too.
+Source: Radford et al. 2019 (GPT-2). Departures: attention through the fused kernel of the library, on a CPU in bfloat16
+through products (`attention.py`); dropout inside attention is applied in the kernel.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from breadth.engine.attention import attention, by_products, causal_attention, split_heads
 from breadth.engine.kv_cache import KeyValues
 from breadth.engine.matmul import linear, linear_gelu
 
@@ -122,24 +123,6 @@ class Projection(nn.Module):
         return linear(x, self.weight, self.bias)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, *, attend: Tensor | None, dropout: float = 0.0) -> Tensor:
-    """Return softmax(q·kᵀ/√d)·v, (N, heads, L, d), causal where ``attend`` is None; on a CPU in float32 whatever the precision.
-
-    There the fused kernel's backward pass is eight times slower in bfloat16 than in float32.
-
-    Parameters
-    ----------
-    q : (N, heads, L, d);  k, v : (N, heads, S, d)
-    attend : (N, 1, L, S) bool, optional
-        True = may be looked at.
-    """
-    causal = attend is None and q.shape[2] > 1
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        q, k, v = q.float(), k.float(), v.float()
-    with torch.autocast("cpu", enabled=False):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, is_causal=causal, dropout_p=dropout)
-
-
 class Attention(nn.Module):
     """Causal self-attention over the whole sequence, or over a cache that it extends."""
 
@@ -153,7 +136,10 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cache: KeyValues | None, start: int, attend: Tensor | None) -> Tensor:
         n, length, width = x.shape
         qkv = self.c_attn(x).view(n, length, 3, self.n_head, width // self.n_head)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, L, width/heads)
+        dropout = self.dropout if self.training else 0.0
+        if cache is None and attend is None and not dropout and by_products(qkv):
+            return self.c_proj(causal_attention(qkv))
+        q, k, v = split_heads(qkv)  # each (N, heads, L, width/heads)
         if cache is not None:
             cache.write(k, v, start)
         if cache is not None and length == 1 and not q.is_cuda:
@@ -161,7 +147,7 @@ class Attention(nn.Module):
         else:
             if cache is not None and start:
                 k, v = cache.read(start + length)
-            y = attention(q, k.to(q.dtype), v.to(q.dtype), attend=attend, dropout=self.dropout if self.training else 0.0)
+            y = attention(q, k.to(q.dtype), v.to(q.dtype), attend=attend, dropout=dropout)
         return self.c_proj(y.transpose(1, 2).reshape(n, length, width))
 
 
@@ -281,7 +267,7 @@ class GPT(nn.Module):
         """Return empty key/value caches for n rows and ``room`` positions, one a layer."""
         weight = self.head_weight
         kind, shape = weight.device.type, self.shape
-        cast = torch.is_autocast_enabled(kind) and kind != "cpu"  # on a CPU attention is float32, see `attention`
+        cast = torch.is_autocast_enabled(kind) and kind != "cpu"  # on a CPU single queries are float32
         like = weight.new_empty((), dtype=torch.get_autocast_dtype(kind) if cast else weight.dtype)
         return [KeyValues(n, shape.n_head, room, shape.n_embd // shape.n_head, like=like) for _ in range(shape.n_layer)]
 

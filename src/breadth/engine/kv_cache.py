@@ -12,7 +12,7 @@ from torch import Tensor
 
 BLOCK_NUMBERS = 512  # positions × width of a head in a block, on a CPU
 SMALLEST_BLOCK = 16
-FUSED_BELOW = 12  # positions up to which the fused kernel is faster all the same
+FUSED_BELOW = 12  # positions up to which float32 queries go to the fused kernel: its last bits are those of runs already made
 
 
 class KeyValues:
@@ -57,10 +57,29 @@ class KeyValues:
             True = may be looked at; at least one in each row.
         """
         with torch.autocast("cpu", enabled=False):
-            if length < FUSED_BELOW:
+            if length < FUSED_BELOW and query.dtype != torch.bfloat16:
                 keys, values = self.read(length)
                 return F.scaled_dot_product_attention(query.to(keys.dtype), keys, values, attn_mask=allowed)
             return self._over_blocks(query, length, allowed)
+
+    def extend(self, qkv: Tensor, start: int, allowed: Tensor | None) -> Tensor:
+        """Put one more position of each row in, and return what :meth:`attend` gives for it, (N, heads·width).
+
+        Parameters
+        ----------
+        qkv : (N, 3, heads, width)
+            Queries, keys and values of position ``start``.
+        allowed : (N, 1, 1, start + 1) bool, optional
+        """
+        block, place = divmod(start, self.block)
+        for whole, new in ((self.keys, qkv.select(1, 1)), (self.values, qkv.select(1, 2))):
+            one = whole.select(0, block)
+            if place == 0:
+                one.zero_()  # what is not written yet is read, and left out by its weight of 0
+            one.select(2, place).copy_(new)
+        query, length = qkv.select(1, 0).unsqueeze(2), start + 1
+        n, heads, _, width = query.shape
+        return self.attend(query, length, allowed).reshape(n, heads * width)
 
     def _over_blocks(self, query: Tensor, length: int, allowed: Tensor | None) -> Tensor:
         n, heads, _, width = query.shape

@@ -13,10 +13,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from breadth.engine.gelu import gelu
 
 #: multiplications below which a float32 call costs more than it saves (about 12 µs a call against 2)
 SMALLEST = 1 << 20
@@ -24,6 +27,7 @@ PRESENT = (
     torch.backends.mkldnn.is_available()
     and platform.machine() in ("x86_64", "AMD64")
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
 )
 _kept: dict[int, tuple[Tensor, Tensor]] | None = (
     None  # by identity: a weight, and the same rounded; None = nothing is kept
@@ -87,20 +91,59 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     one = x.ndim == 3 and x.shape[1] == 1 and not torch.is_grad_enabled()
     dtype = _type_of(flat, weight) if one else None
     if dtype is None:
-        return F.gelu(linear(x, weight, bias), approximate="tanh")
+        return gelu(linear(x, weight, bias))
     return _product(flat.to(dtype), _rounded(weight, dtype).t(), bias, "gelu", "tanh").view(*x.shape[:-1], -1)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """x·W + b for a W that stays as it is, without gradient: W is laid out for oneDNN once. See :func:`ready`."""
+
+    weight: Tensor  # (in, out), as it was given
+    bias: Tensor
+    laid_out: Tensor
+    dtype: torch.dtype
+
+    def __call__(self, x: Tensor, then: str = "none") -> Tensor:
+        """Return x·W + b, (n, out) of the type to compute in, and gelu of it with ``then="gelu"``; the bits of :func:`linear`."""
+        if self.dtype == torch.float32 and len(x) * self.weight.numel() < SMALLEST:
+            found = torch.addmm(self.bias, x, self.weight)
+            return F.gelu(found, approximate="tanh") if then == "gelu" else found
+        return _product(x.to(self.dtype), self.laid_out, self.bias, then, "tanh" if then == "gelu" else "")
+
+
+def ready(weight: Tensor, bias: Tensor, dtype: torch.dtype, rows: int) -> Ready:
+    """Return a product with a float32 weight (in, out), made for about ``rows`` rows at a time.
+
+    Examples
+    --------
+    >>> product = ready(torch.eye(3)[:, :2], torch.tensor([0.0, 1.0]), torch.float32, 4)
+    >>> product(torch.ones(2, 3))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    weight = weight.detach()
+    return Ready(weight, bias.detach(), torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).t(), rows), dtype)
+
+
+def type_without_gradient(weight: Tensor) -> torch.dtype | None:
+    """Return the type in which oneDNN would take a weight's products now, however small, or None where it would not."""
+    if not _usable(weight):
+        return None
+    if torch.is_autocast_enabled("cpu"):
+        found = torch.get_autocast_dtype("cpu")
+        return found if found == torch.bfloat16 else None
+    return torch.float32
+
+
+def _usable(weight: Tensor) -> bool:
+    on = PRESENT and not torch.compiler.is_compiling() and torch._C._get_mkldnn_enabled()
+    return on and weight.dtype == torch.float32 and weight.device.type == "cpu"
 
 
 def _type_of(flat: Tensor, weight: Tensor) -> torch.dtype | None:
     """Return the type to compute in, or None where the plain product is to be used."""
-    if (
-        not PRESENT
-        or weight.dtype != torch.float32
-        or flat.device.type != "cpu"
-        or weight.device.type != "cpu"
-        or torch.compiler.is_compiling()
-        or not torch._C._get_mkldnn_enabled()
-    ):
+    if not _usable(weight) or flat.device.type != "cpu":
         return None
     if torch.is_autocast_enabled("cpu"):
         found = torch.get_autocast_dtype("cpu")
@@ -149,7 +192,10 @@ class _Linear(torch.autograd.Function):
             to_x = _product(gradient, weight.t() if ctx.transposed else weight).to(ctx.types[0])  # (n, in)
         if wants_weight:
             left, right = (gradient, x) if ctx.transposed else (x, gradient)
-            to_weight = _product(left.t(), right.t()).to(ctx.types[1])
+            if left.dtype == torch.bfloat16:  # oneDNN as well, and it takes a turned left side as it lies
+                to_weight = torch.mm(left.t(), right).to(ctx.types[1])
+            else:
+                to_weight = _product(left.t(), right.t())
         if wants_bias:
-            to_bias = gradient.sum(0, dtype=ctx.types[1])
+            to_bias = gradient.sum(0).to(ctx.types[1])  # added up in float32
         return to_x, to_weight, to_bias, None, None

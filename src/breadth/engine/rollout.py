@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from breadth.engine.decode import decoder
 from breadth.engine.gpt import GPT
 from breadth.engine.kv_cache import KeyValues
 from breadth.engine.matmul import unchanged
@@ -151,6 +152,7 @@ def sample(
     live_mask = prompt_mask
     hidden = _read_prompts(model, prompts, prompt_tokens, prompt_mask, caches)  # (N, width)
     next_position = prompt_mask.sum(-1) if padded else None  # (N,)
+    lean = decoder(model, n) if room > 1 else None
 
     for t in range(room):
         logits = model.logits(hidden).float()
@@ -195,9 +197,13 @@ def sample(
         step_attend = None
         if padded:
             step_attend = torch.cat([live_mask, live_mask.new_ones((len(rows), t + 1))], dim=1)[:, None, None, :]
+        positions = next_position + t if padded else None
+        if lean is not None:
+            hidden = lean.step(chosen, caches, width + t, positions=positions, attend=step_attend)
+            continue
         hidden = model(
             chosen.unsqueeze(1),
-            positions=(next_position + t).unsqueeze(1) if padded else None,
+            positions=positions.unsqueeze(1) if padded else None,
             caches=caches,
             start=width + t,
             attend=step_attend,

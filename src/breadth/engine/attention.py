@@ -1,0 +1,138 @@
+"""Attention: the library's fused kernel, and on a CPU in bfloat16 products of matrices, all texts and heads at once.
+
+The backward pass of PyTorch's fused kernel takes eight times as long in bfloat16 as in float32 on a CPU. Plain products, which oneDNN makes
+of bfloat16, take 0.4 to 0.5 of what the kernel takes in float32 (`docs/speed.md`); in float32 they gain nothing. They keep the attention
+weights for the way back, so only texts up to ``LONGEST`` tokens take them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LONGEST = 256  # tokens; what is kept grows with the square
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *, attend: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """Return softmax(q·kᵀ/√d)·v, (N, heads, L, d), causal where ``attend`` is None; on a CPU in float32 whatever the precision.
+
+    There the fused kernel's backward pass is eight times slower in bfloat16 than in float32.
+
+    Parameters
+    ----------
+    q : (N, heads, L, d);  k, v : (N, heads, S, d)
+    attend : (N, 1, L, S) bool, optional
+        True = may be looked at.
+    """
+    causal = attend is None and q.shape[2] > 1
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        q, k, v = q.float(), k.float(), v.float()
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, is_causal=causal, dropout_p=dropout)
+
+
+def split_heads(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values (N, heads, L, d) of qkv (N, L, 3, heads, d), without a copy.
+
+    On a CPU their gradients are written side by side at once: three copies of runs of d numbers, where the library's way makes one of
+    single rows after putting the three together.
+    """
+    if qkv.device.type == "cpu" and torch.is_grad_enabled() and qkv.requires_grad and not torch.compiler.is_compiling():
+        return _Split.apply(qkv)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def by_products(qkv: Tensor) -> bool:
+    """Return whether texts take :func:`causal_attention`: bfloat16 on a CPU, up to ``LONGEST`` tokens, not compiled."""
+    narrow = qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16
+    return narrow and 1 < qkv.shape[1] <= LONGEST and not torch.compiler.is_compiling()
+
+
+def causal_attention(qkv: Tensor) -> Tensor:
+    """Return softmax(q·kᵀ/√d)·v, each position looking at itself and at what is before it, (N, L, heads·d) bfloat16.
+
+    Scores and softmax are float32 (scores in bfloat16 would gain 2 % of a step and double the error of log-probabilities); the other
+    products are bfloat16. Values are the same bits with gradient
+    and without.
+
+    Parameters
+    ----------
+    qkv : (N, L, 3, heads, d) bfloat16
+        What one product gives for queries, keys and values.
+
+    Examples
+    --------
+    >>> qkv = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0]]).view(1, 2, 3, 1, 1)
+    >>> causal_attention(qkv.bfloat16()).flatten().tolist()
+    [2.0, 3.0]
+    """
+    if torch.is_grad_enabled() and qkv.requires_grad:
+        return _CausalAttention.apply(qkv)
+    return _weighed(qkv)[0]
+
+
+def _weighed(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the weighted values (N, L, heads·d), queries, keys and values (3, N·heads, L, d), and the weights (N·heads, L, L)."""
+    n, length, _, heads, width = qkv.shape
+    with torch.autocast("cpu", enabled=False):
+        parts = qkv.permute(2, 0, 3, 1, 4).reshape(3, n * heads, length, width)
+        q, k, v = parts
+        score = torch.baddbmm(
+            _before(length), q.float(), k.float().transpose(1, 2), alpha=width**-0.5
+        )  # (N·heads, L, L)
+        weight = score.softmax(-1).to(qkv.dtype)
+        out = torch.bmm(weight, v).view(n, heads, length, width)
+    return out.transpose(1, 2).reshape(n, length, heads * width), parts, weight
+
+
+@lru_cache(maxsize=256)
+def _before(length: int) -> Tensor:
+    """Return 0 where a position may look and −∞ at what comes after it, (L, L) float32."""
+    return torch.full((length, length), -torch.inf).triu_(1)
+
+
+class _Split(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, qkv: Tensor) -> tuple[Tensor, ...]:
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *gradients: Tensor) -> Tensor:
+        n, heads, length, width = gradients[0].shape
+        out = gradients[0].new_empty(n, length, 3, heads, width)
+        for i, gradient in enumerate(gradients):
+            out[:, :, i] = gradient.transpose(1, 2)
+        return out
+
+
+class _CausalAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, qkv: Tensor) -> Tensor:
+        out, parts, weight = _weighed(qkv)
+        ctx.save_for_backward(parts, weight)
+        ctx.size = qkv.shape
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        parts, weight = ctx.saved_tensors
+        n, length, _, heads, width = ctx.size
+        q, k, v = parts
+        scale = width**-0.5
+        with torch.autocast("cpu", enabled=False):
+            g = gradient.view(n, length, heads, width).transpose(1, 2).reshape(n * heads, length, width)
+            found = torch.empty_like(parts)  # gradients of queries, keys, values
+            torch.bmm(weight.transpose(1, 2), g, out=found[2])
+            to_weight = torch.bmm(g, v.transpose(1, 2))  # (N·heads, L, L)
+            to_score = torch._softmax_backward_data(to_weight.float(), weight.float(), -1, torch.float32).to(
+                weight.dtype
+            )
+            torch.baddbmm(found[0], to_score, k, beta=0, alpha=scale, out=found[0])
+            torch.baddbmm(found[1], to_score.transpose(1, 2), q, beta=0, alpha=scale, out=found[1])
+        return found.view(3, n, heads, length, width).permute(1, 3, 0, 2, 4).contiguous()
