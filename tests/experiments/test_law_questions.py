@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from breadth.commands.law_tables import fit_notes
 from breadth.experiments.compare import compare_frontiers, compare_runs, fit_runs
 from breadth.experiments.law_questions import both_axes, claims_about_ends, pool_runs
 from breadth.ledger.run import Run
@@ -109,6 +110,31 @@ def test_claims_and_corrections_reach_the_user():
     assert tests[1].area.verdict == "bought" and tests[1].area.p_holm == pytest.approx(2 * tests[1].area.p)
     lifts = compare_runs(three, baseline="grpo")
     assert all(lift.verdict_holm is not None for lift in lifts)
+
+
+def test_a_run_that_has_only_begun_and_has_no_partner_does_not_move_the_comparison():
+    begun = run("darling", 7)
+    more = study()
+    more["darling"].append(replace(begun, rows=[row for row in begun.rows if row["step"] == 0]))
+    plain, lifts = compare_runs(study(), baseline="grpo"), compare_runs(more, baseline="grpo")
+    assert [lift.at for lift in lifts] == [lift.at for lift in plain]
+    assert [lift.value for lift in lifts] == pytest.approx([lift.value for lift in plain])
+
+
+def test_the_lines_below_a_table_of_fits_give_reasons_ranks_and_the_composed_law():
+    rows = fit_runs({"grpo": [run("grpo", seed) for seed in range(2)]}, n_boot=100)
+    lines = fit_notes(rows)
+    law = next(row["fit"] for row in rows if row["seed"] is None and row["law"] == "R-D")
+    assert f"grpo, all seeds, R-D: holds: {law.reason}" in lines
+    ranks = lines[lines.index(f"grpo, all seeds, R-D: holds: {law.reason}") + 1]
+    assert ranks.startswith("  forms, best first (ΔAICc; error on left-out blocks): exponential (0; 0.00")
+    assert "linear (+" in ranks and ranks.index("power") < ranks.index("linear")
+    composed = next(line for line in lines if line.startswith("grpo, all seeds: R-H and H-D imply a "))
+    assert f"fitted directly a {law.params['a'].value:.3g}, b {law.params['b'].value:.3g}" in composed
+    assert "of R over the measured D" in composed
+    # another form has no composition, and a law without numbers no ranks
+    few = fit_runs({"grpo": [run("grpo", 0)]}, form="power", n_boot=0)
+    assert not any("imply" in line for line in fit_notes(few))
 
 
 def test_both_axes_needs_errors():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from breadth.laws.calibrate import learn_drift, learn_quality, read_finished
+from breadth.laws.calibrate import learn_drift, learn_quality, read_finished, read_lessons
 from breadth.laws.drift import LEARNT, fit_drift
 from breadth.laws.forecast import forecast, forecasts
 from breadth.laws.forecast_score import FINAL_D, score_forecasts, tabulate
@@ -97,3 +97,12 @@ def test_learnt_widths_hold_the_ends_of_other_runs():
     # 20 runs: the standard error of a share of 0.8 is 0.09
     assert score.coverage80 >= 0.55
     assert score.mean < score.mean_persistence
+
+
+def test_lessons_of_some_cases_are_what_those_cases_teach():
+    cases = read_finished([Run(seed) for seed in range(8)], shares=[0.2, 0.5])
+    few = np.arange(len(cases)) % 3 > 0
+    some = [case for case, kept in zip(cases, few, strict=True) if kept]
+    lessons = read_lessons(cases, n_draws=100)[few]
+    assert learn_drift(lessons) == learn_drift(some)
+    assert learn_quality(lessons) == learn_quality(some, n_draws=100)

@@ -134,6 +134,16 @@ def test_unequal_ends_are_compared_at_the_last_shared_step():
     assert found.values_a == pytest.approx((0.7, 0.7))
 
 
+def test_a_run_that_has_only_begun_and_has_no_partner_moves_nothing():
+    a = [Run("a", s, 0.8 + s / 100) for s in range(3)]
+    b = [Run("b", s, 0.3) for s in range(3)]
+    whole, with_one_more = lift(a, b, at_quality=None), lift([*a, Run("a", 3, 0.8, last=0)], b, at_quality=None)
+    assert with_one_more.at == whole.at == "end of run" and with_one_more.value == pytest.approx(whole.value)
+    assert "only one of the two has seed 3" in with_one_more.sentence
+    # with a partner it does: pairs are read where all of them were measured
+    assert lift([*a, Run("a", 3, 0.8, last=0)], [*b, Run("b", 3, 0.3)], at_quality=None).at.endswith("share (0)")
+
+
 def test_bad_runs():
     run = Run("a", 0, 0.5)
     with pytest.raises(TypeError, match=r"runs_a: expected runs as breadth.load_run\(path\) returns them, got str"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from breadth.laws.curves import CURVES, exponential
-from breadth.laws.projection import polish, search, solve_linear
+from breadth.laws.projection import polish, search, search_groups, solve_linear
 from breadth.laws.resampling import block_weights
 
 
@@ -60,3 +60,15 @@ def test_polishing_ends_where_the_derivative_vanishes():
     slope, bend = sse(at + step) - sse(at - step), sse(at + step) - 2 * sse(at) + sse(at - step)
     # the symmetric difference of a parabola's ends over its bend is its distance from the vertex; the cubic term leaves step²
     assert abs(step * slope / (2 * bend)) < 5 * step**2
+
+
+@pytest.mark.parametrize("form", ["exponential", "falling_logistic", "linear"])
+def test_groups_searched_together_are_as_each_alone(form):
+    x = np.linspace(0.9, 0.25, 30)
+    y = exponential(x, 0.0109, 1.023, 5.024) + 0.01 * np.random.default_rng(0).standard_normal(30)
+    groups = [np.ones((1, 30)), block_weights(np.zeros(30, int), 0.0, 9, seed=0)]
+    together = search_groups(CURVES[form], x, y, groups)
+    for weight, found in zip(groups, together, strict=True):
+        alone = search(CURVES[form], x, y, weight)
+        for name in ("beta", "alpha", "theta", "sse", "at_low", "at_high"):
+            assert np.array_equal(getattr(found, name), getattr(alone, name))

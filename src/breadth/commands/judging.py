@@ -44,7 +44,7 @@ def fit(
     breadth fit runs/circle --form theory --r-max 1.0[/dim]
     """
     from breadth.commands import law_tables
-    from breadth.commands.output import console
+    from breadth.commands.output import console, print_lines
     from breadth.experiments.compare import Metrics, fit_runs, load_runs
 
     loaded = load_runs(runs)
@@ -79,6 +79,14 @@ def fit(
         print_json(found)
         return
     console.print(table(found))
+    if table is law_tables.fits_table:
+        print_lines(law_tables.fit_notes(found))
+    elif table is not law_tables.both_axes_table:
+        print_lines(law_tables.notes(found, "endpoint" if table is law_tables.endpoints_table else "pooled"))
+    for label, members in loaded.items():
+        for run in members:
+            if not run.complete:
+                print_lines([f"{label}, seed {run.seed} is unfinished (step {run.steps[-1]:g}): what it has so far counts"])
 
 
 def compare(
@@ -114,7 +122,7 @@ def compare(
     what each objective's own law, the published law and the tilted corpus leave at the same quality.
     """
     from breadth.commands.law_tables import frontiers_table, lifts_table
-    from breadth.commands.output import console
+    from breadth.commands.output import console, print_lines
     from breadth.experiments.compare import compare_frontiers, compare_runs, load_runs
 
     loaded = load_runs(runs)
@@ -139,8 +147,11 @@ def compare(
 
         console.print(beside_table(beside))
     console.print(lifts_table(lifts))
+    print_lines([lift.sentence for lift in lifts])
     console.print(frontiers_table(tests))
+    print_lines([test.sentence for test in tests])
     if held is not None:
         from breadth.commands.law_tables import envelopes_table
 
         console.print(envelopes_table(held))
+        print_lines([one.sentence for one in held])

@@ -9,18 +9,19 @@ from rich.table import Table
 from rich.text import Text
 
 from breadth.commands.output import verdict, with_interval
+from breadth.experiments.compare import compose
 from breadth.laws.envelope import EnvelopeLift
-from breadth.records import Estimate, FrontierTest, Lift
+from breadth.records import Estimate, FrontierTest, LawFit, Lift
 
 if TYPE_CHECKING:
     from breadth.experiments.beside import Beside
 
 
 def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return fits, one line each."""
+    """Return fits, one line each; :func:`fit_notes` says why."""
     how = rows[0]["fit"].interval if rows else "bootstrap"
     table = Table(title=f"Laws, 95 % intervals ({how})", title_justify="left")
-    for name in ("objective", "seed", "law", "parameters", "R²", "RMSE in R, in D or H", "verdict", "reason"):
+    for name in ("objective", "seed", "law", "parameters", "R²", "RMSE in y, in x", "verdict"):
         table.add_column(name, overflow="fold")
     for row in rows:
         f = row["fit"]
@@ -32,13 +33,52 @@ def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             "–" if f.r2 is None else f"{f.r2:.3f}",
             ", ".join("–" if v is None else f"{v:.3g}" for v in (f.rmse, f.rmse_x)),
             verdict(f.verdict),
-            f.reason,
         )
     return table
 
 
+def fit_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why each verdict is what it is, how the forms rank, and what R-H and H-D imply for R-D: one line each."""
+    lines: list[str] = []
+    by_group: dict[str, dict[str, LawFit]] = {}
+    for row in rows:
+        seed, fit = row["seed"], row["fit"]
+        who = f"{row['objective']}, {'all seeds' if seed is None else f'seed {seed}'}"
+        by_group.setdefault(who, {})[row["law"]] = fit
+        lines.append(f"{who}, {row['law']}: {fit.verdict}: {fit.reason}")
+        if fit.rivals and row["law"] != "H-D":
+            lines.append(f"  forms, best first (ΔAICc; error on left-out blocks): {_ranking(fit)}")
+    for who, fits in by_group.items():
+        found = compose(fits) if {"R-D", "R-H", "H-D"} <= set(fits) else None
+        if found is not None and found.a is not None:
+            direct = ", ".join("–" if found.direct[k] is None else f"{k} {found.direct[k]:.3g}" for k in "abc")
+            apart = "" if found.gap is None else f"; they differ by up to {found.gap:.3f} of R over the measured D"
+            weak = [f"{law}: {fits[law].verdict}" for law in ("R-H", "H-D") if fits[law].verdict != "holds"]
+            lines.append(
+                f"{who}: R-H and H-D imply a {found.a:.3g}, b {found.b:.3g}, c {found.c:.3g} for R-D, fitted directly {direct}"
+                + apart
+                + (f" (arithmetic, not evidence: {', '.join(weak)})" if weak else "")
+            )
+    return lines
+
+
+def notes(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """Return the reason of each row's ``pooled`` or ``endpoint``, one line each."""
+    return [f"{row['objective'] or 'all'}, {row['law']}: {row[key].verdict}: {row[key].reason}" for row in rows]
+
+
+def _ranking(fit: LawFit) -> str:
+    """Every form with its ΔAICc to the one that was fitted, best first, and its error on left-out blocks."""
+    gains = {fit.form: 0.0, **fit.rivals}
+    parts = []
+    for form in sorted(gains, key=gains.__getitem__):
+        error = fit.out_of_sample.get(form)
+        parts.append(f"{form.replace('_', ' ')} ({'0' if form == fit.form else f'{gains[form]:+.1f}'}; {'–' if error is None else f'{error:.2g}'})")
+    return ", ".join(parts)
+
+
 def pooled_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return whether one curve serves, one line each."""
+    """Return whether one curve serves, one line each; :func:`notes` says why."""
     over = rows[0]["pooled_over"] if rows else "groups"
     table = Table(title=f"Does one curve serve all {over}?", title_justify="left")
     for name in (
@@ -48,7 +88,6 @@ def pooled_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         "mean over groups, partly pooled",
         "between groups",
         "verdict",
-        "reason",
     ):
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -64,20 +103,19 @@ def pooled_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 for k, v in p.params.items()
             ),
             verdict(p.verdict),
-            p.reason,
         )
     return table
 
 
 def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the endpoint claims, one line each."""
+    """Return the endpoint claims, one line each; :func:`notes` says why."""
     table = Table(title="R where diversity or entropy is gone, all seeds", title_justify="left")
-    for name in ("objective", "law", "R_max", "claimed", "verdict", "reason"):
+    for name in ("objective", "law", "R_max", "claimed", "verdict"):
         table.add_column(name, overflow="fold")
     for row in rows:
         e = row["endpoint"]
         value = with_interval(e.r_max.value, e.r_max.low, e.r_max.high)
-        table.add_row(row["objective"], row["law"], value, f"{e.claimed:g}", verdict(e.verdict), e.reason)
+        table.add_row(row["objective"], row["law"], value, f"{e.claimed:g}", verdict(e.verdict))
     return table
 
 
@@ -103,7 +141,7 @@ def both_axes_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def lifts_table(lifts: Sequence[Lift]) -> Table:
     """Return comparisons, one line each."""
     table = Table(title="Diversity against the baseline, 95 % intervals paired over seeds", title_justify="left")
-    for name in ("method", "baseline", "at", "ΔD", "seeds", "verdict", "p (Holm)", "after Holm", "in words"):
+    for name in ("method", "baseline", "at", "ΔD", "seeds", "verdict", "p (Holm)", "after Holm"):
         table.add_column(name, overflow="fold")
     for lift in lifts:
         table.add_row(
@@ -115,7 +153,6 @@ def lifts_table(lifts: Sequence[Lift]) -> Table:
             verdict(lift.verdict),
             _p(lift),
             verdict(lift.verdict_holm or "–"),
-            lift.sentence,
         )
     return table
 
@@ -123,13 +160,13 @@ def lifts_table(lifts: Sequence[Lift]) -> Table:
 def envelopes_table(found: Sequence[EnvelopeLift]) -> Table:
     """Return methods against the envelope of the baseline's decoding sweep, one line each."""
     table = Table(title="Against the envelope of the baseline's decoding sweep", title_justify="left")
-    for name in ("method", "baseline", "at", "plain ΔD", "ΔD to the envelope", "verdict", "in words"):
+    for name in ("method", "baseline", "at", "plain ΔD", "ΔD to the envelope", "verdict"):
         table.add_column(name, overflow="fold")
     colours = {"survives": "bought", "does not survive": "lost", "cannot tell": "cannot tell"}
     for one in found:
         cells = (with_interval(lift.value, lift.low, lift.high) for lift in (one.plain, one.against_envelope))
         word = verdict(colours.get(one.verdict, "the same")).style
-        table.add_row(one.plain.a, one.plain.b, one.plain.at, *cells, Text(one.verdict, style=word), one.sentence)
+        table.add_row(one.plain.a, one.plain.b, one.plain.at, *cells, Text(one.verdict, style=word))
     return table
 
 
@@ -147,13 +184,12 @@ def frontiers_table(tests: Sequence[FrontierTest]) -> Table:
         "after Holm",
         "hypervolume",
         "seeds for δ",
-        "in words",
     ):
         table.add_column(name, overflow="fold")
     for test in tests:
         area, volume = test.area, test.hypervolume
         if area is None or volume is None:
-            table.add_row(test.a, test.b, "–", verdict("cannot tell"), "–", "–", "–", "–", test.sentence)
+            table.add_row(test.a, test.b, "–", verdict("cannot tell"), "–", "–", "–", "–")
             continue
         needed = "–" if area.seeds_for_margin is None else f"{area.seeds_for_margin} for {area.margin:g}"
         table.add_row(
@@ -165,7 +201,6 @@ def frontiers_table(tests: Sequence[FrontierTest]) -> Table:
             verdict(area.verdict_holm or "–"),
             f"{with_interval(volume.value, volume.low, volume.high)} {volume.verdict}",
             needed,
-            test.sentence,
         )
     return table
 

@@ -26,6 +26,12 @@ COLOURS = {
 }
 
 
+def print_lines(lines: Sequence[str]) -> None:
+    """Print sentences below a table, each broken where the reader's window ends."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document to standard output; records become objects, NaN is refused."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1, default=_plain))

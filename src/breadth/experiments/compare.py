@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,17 @@ def fit_runs(
 
 
 def common_qualities(runs: dict[str, list[Run]], at_quality: Sequence[float], metrics: Metrics) -> list[float]:
-    """Return the qualities at which methods are compared: those asked for, and the highest that every run reaches."""
+    """Return the qualities at which methods are compared: those asked for, and the highest that every run with a partner reaches.
+
+    A run whose seed no other objective has is paired with nothing: one that has only begun would drag that quality to the prior's.
+    """
+    counts = Counter(run.seed for members in runs.values() for run in members)
     shared = highest_common_quality(
         {
-            label: [run_sets(run, metrics.quality, metrics.frontier_diversity)[1:] for run in members]
+            label: [
+                run_sets(run, metrics.quality, metrics.frontier_diversity)[1:]
+                for run in ([r for r in members if counts[r.seed] > 1] or members)
+            ]
             for label, members in runs.items()
         }
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,46 @@ def read_finished(runs: Iterable[Any], shares: Sequence[float] = SHARES, *, metr
     return found
 
 
-def learn_drift(cases: Sequence[Seen]) -> DriftSettings:
+@dataclass(frozen=True)
+class Lessons:
+    """What each of N cases teaches, whatever other cases it is learnt with; S settings of the small grid."""
+
+    share: np.ndarray  # (N,) of training seen
+    still: np.ndarray  # (N,) error of D where it stays as it was seen last
+    settings: tuple[DriftSettings, ...]  # S
+    error: np.ndarray  # (S, N) of D at the end
+    factor: np.ndarray  # (S, N) widening that the 80 % interval of D needs
+    quality: np.ndarray  # (N,) widening that the 80 % interval of R needs
+
+    def __getitem__(self, which: np.ndarray) -> Lessons:
+        """Return the lessons of some cases; ``which`` (N,) bool."""
+        parts = (self.share[which], self.still[which], self.settings, self.error[:, which])
+        return Lessons(*parts, self.factor[:, which], self.quality[which])
+
+
+def read_lessons(cases: Sequence[Seen], *, n_draws: int = 500) -> Lessons:
+    """Return what each case teaches, so that many choices of cases can be learnt from at the price of one.
+
+    Source, Departures: as :func:`learn_drift`.
+    """
+    tried = tuple(
+        replace(LEARNT, window=window, decay=decay, least=small)
+        for window, decay, small in itertools.product(WINDOWS, DECAYS, LEASTS)
+    )
+    truth = np.array([whole.diversity[-1] for _, _, whole in cases])
+    drifts = [[_drift(seen, settings) for _, seen, _ in cases] for settings in tried]
+    wholes = [whole for _, _, whole in cases]
+    return Lessons(
+        share=np.array([s for s, _, _ in cases]),
+        still=np.abs(np.array([seen.diversity[-1] for _, seen, _ in cases]) - truth),
+        settings=tried,
+        error=np.abs([[_median(d, w) for d, w in zip(line, wholes, strict=True)] for line in drifts] - truth),
+        factor=np.array([[_factor(d, w) for d, w in zip(line, wholes, strict=True)] for line in drifts]),
+        quality=_quality_factors(cases, n_draws),
+    )
+
+
+def learn_drift(cases: Sequence[Seen] | Lessons) -> DriftSettings:
     """Return the settings with the least errors of D at the end, and intervals widened to hold 80 % of the ends.
 
     Window, decay and least: over a small grid, the least mean over shares of training of (mean error / mean error of
@@ -45,29 +84,33 @@ def learn_drift(cases: Sequence[Seen]) -> DriftSettings:
     Source: split conformal prediction, Vovk et al. (2005), with the scale of ``drift`` as score. Departures: factors and the
     grid's choice come from the same runs; scores belong on others.
     """
-    share = np.array([s for s, _, _ in cases])
-    truth = np.array([whole.diversity[-1] for _, _, whole in cases])
-    still = np.abs(np.array([seen.diversity[-1] for _, seen, _ in cases]) - truth)
-    best, least = LEARNT, np.inf
-    for window, decay, small in itertools.product(WINDOWS, DECAYS, LEASTS):
-        settings = replace(LEARNT, window=window, decay=decay, least=small)
-        error = np.abs(np.array([_median(_drift(seen, settings), whole) for _, seen, whole in cases]) - truth)
+    known = cases if isinstance(cases, Lessons) else read_lessons(cases)
+    best, least = 0, np.inf
+    for i, error in enumerate(known.error):
         ratios = [
-            middle(error[share == s]) / max(middle(still[share == s]), 1e-9)
-            for s in np.unique(share)
+            middle(error[known.share == s]) / max(middle(known.still[known.share == s]), 1e-9)
+            for s in np.unique(known.share)
             for middle in (np.mean, np.median)
         ]
         if np.mean(ratios) < least:
-            best, least = settings, float(np.mean(ratios))
-    needed = np.array([_factor(_drift(seen, best), whole) for _, seen, whole in cases])
-    return replace(best, widen=_by_share(share, needed))
+            best, least = i, float(np.mean(ratios))
+    return replace(known.settings[best], widen=_by_share(known.share, known.factor[best]))
 
 
-def learn_quality(cases: Sequence[Seen], *, n_draws: int = 500) -> Widening:
+def learn_quality(cases: Sequence[Seen] | Lessons, *, n_draws: int = 500) -> Widening:
     """Return how much wider than the monotone model's the intervals of R must be to hold 80 % of the ends, by share seen.
 
     Source, Departures: as :func:`learn_drift`.
     """
+    if isinstance(cases, Lessons):
+        share, needed = cases.share, cases.quality
+    else:
+        share, needed = np.array([s for s, _, _ in cases]), _quality_factors(cases, n_draws)
+    # never narrower: a few runs are no reason to doubt the model's own width
+    return tuple((s, max(1.0, f)) for s, f in _by_share(share, needed))
+
+
+def _quality_factors(cases: Sequence[Seen], n_draws: int) -> np.ndarray:
     needed = []
     for _, seen, whole in cases:
         trend = fit_trend(seen.step, seen.quality, 1, seen.errors[0])
@@ -75,8 +118,7 @@ def learn_quality(cases: Sequence[Seen], *, n_draws: int = 500) -> Widening:
         low, middle, high = np.quantile(draws, (0.1, 0.5, 0.9))
         away = whole.quality[-1] - middle
         needed.append(abs(away) / max(high - middle if away > 0 else middle - low, _LEAST_RANGE))
-    # never narrower: a few runs are no reason to doubt the model's own width
-    return tuple((s, max(1.0, f)) for s, f in _by_share(np.array([s for s, _, _ in cases]), np.array(needed)))
+    return np.array(needed)
 
 
 def _drift(seen: Prefix, settings: DriftSettings) -> Drift | None:

@@ -25,10 +25,10 @@ class DriftSettings:
     share: float = 0.5  # of the change: spread of how far it goes
     freedom: float = 3.0  # of Student's t
     widen: tuple[tuple[float, float], ...] = (
-        (0.1, 3.95),
-        (0.2, 1.76),
-        (0.3, 1.74),
-        (0.5, 1.96),
+        (0.1, 3.97),
+        (0.2, 2.12),
+        (0.3, 1.88),
+        (0.5, 1.5),
     )  # by the share of training seen
 
 

@@ -11,7 +11,7 @@ from breadth.laws.intervals import parameter_intervals
 from breadth.laws.prediction import predict_band, predict_quality, predict_x
 from breadth.laws.projection import Projection, search
 from breadth.laws.resampling import Checkpoints, block_weights, effective_size, gather, lag_correlation
-from breadth.laws.rivals import best_fit, out_of_sample, rival_gains
+from breadth.laws.rivals import best_fit, rival_gains, search_rivals
 from breadth.laws.verdict import LEAST_P, Evidence, judge
 from breadth.laws.yardstick import Yardstick, lack_of_fit, monotone_spline, rank_trend, reversal_p, rounding_floor
 from breadth.records import Estimate, LawFit
@@ -126,8 +126,8 @@ def fit_law(
     p = None
     if spline is not None and n_effective - spline.n_params >= 1:
         p = lack_of_fit(float(point.sse[0]) + rounding_floor(y), curve.n_params, spline, x.size, n_effective)
-    rivals = rival_gains(curve, point, x, y, n_effective)
-    errors = out_of_sample(curve, x, y, rows.run)
+    optima, errors = search_rivals(curve, x, y, rows.run)
+    rivals = rival_gains(curve, point, optima, x, y, n_effective)
     verdict, why = judge(
         Evidence(
             curve=curve,

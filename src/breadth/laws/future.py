@@ -19,7 +19,7 @@ _HORIZON = 10.0  # times the steps seen so far, where the end of training is not
 
 Widening = tuple[tuple[float, float], ...]  # (share of training seen, factor)
 # how much wider than the monotone model's the intervals of R are: learnt as the drift's are
-WIDEN_QUALITY: Widening = ((0.1, 1.0), (0.2, 1.1), (0.3, 1.17), (0.5, 1.17))
+WIDEN_QUALITY: Widening = ((0.1, 1.0), (0.2, 1.12), (0.3, 1.24), (0.5, 1.09))
 
 
 @dataclass(frozen=True)

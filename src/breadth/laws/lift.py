@@ -31,7 +31,7 @@ def lift(
         with ``step``, ``value`` and ``sets``. Runs are paired by seed.
     at_quality : float or None
         q of "mean R ≥ q": D is read on the attainment frontier (:func:`breadth.laws.frontier.diversity_at_quality`).
-        None = at equal rollouts: the last step that all runs share.
+        None = at equal rollouts: the last step that all paired runs share.
     metric, quality_metric : str
         Ledger names of D and R.
     margin : float
@@ -269,10 +269,12 @@ def _on_frontier(run: Any, quality: float, quality_metric: str, metric: str) -> 
 
 def _at_the_end(sides: list[dict[int, Any]], seeds: list[Any], metric: str) -> tuple[list[list[Any]], str]:
     rows = [{seed: rows_by_step(run, metric) for seed, run in side.items()} for side in sides]
-    every = [series for side in rows for series in side.values()]
+    # a run without a partner (one that has only begun, say) takes no part in the difference, nor in where it is read
+    pairs = [s for s in seeds if all(s in side for side in rows)] or seeds
+    every = [side[s] for side in rows for s in pairs if s in side]
     shared = set.intersection(*(set(series) for series in every))
     if not shared:
         raise ValueError(f"{metric!r}: the runs share no step, so there is no equal number of rollouts to compare at")
     last = max(shared)
     at = "end of run" if all(last == max(series) for series in every) else f"the last step that all runs share ({last})"
-    return [[side[s][last]["value"] if s in side else None for s in seeds] for side in rows], at
+    return [[side[s][last]["value"] if s in side and last in side[s] else None for s in seeds] for side in rows], at

@@ -11,7 +11,7 @@ from a start; only the point estimate is polished by Gauss-Newton steps or, wher
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def solve_linear(phi: np.ndarray, y: np.ndarray, weight: np.ndarray, intercept: 
     weighted = weight * phi
     spread = (weighted * phi).sum(-1)
     shared = (weighted * centred).sum(-1)
-    beta = _signed(np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 0), sign)
+    beta = _signed(_quotient(shared, spread), sign)
     residual = centred - beta[..., None] * phi
     return beta, y_mean - beta * phi_mean, (weight * residual * residual).sum(-1)
 
@@ -110,24 +110,37 @@ def search(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign:
     >>> round(float(found.theta[0, 0]), 3)
     5.0
     """
+    return search_groups(curve, x, y, [weight], sign)[0]
+
+
+def search_groups(
+    curve: Curve, x: np.ndarray, y: np.ndarray, weights: Sequence[np.ndarray], sign: int | None = None
+) -> list[Projection]:
+    """Return :func:`search` of each group of draws (B, n), the values of the curve on the grid shared by all groups.
+
+    Source, Departures: as there.
+    """
     sign = curve.sign if sign is None else sign
     y = y - curve.level
-    axes, size = curve.axes(x), max(1, _CELLS // x.size)
-    chunks = [slice(i, i + size) for i in range(0, weight.shape[0], size)]
+    axes = curve.axes(x)
     if len(axes) > 1:
-        u = np.concatenate([_search_plane(curve, x, y, weight[rows], sign) for rows in chunks])  # (B, k)
+        units = _search_plane(curve, x, y, weights, sign)
     else:
-        u = _search_line(curve, x, y, weight, sign) if axes else np.zeros((weight.shape[0], 0))
-    theta = _theta(u, axes)
-    found = [
-        solve_linear(curve.shape(x, theta[rows], curve.anchor(x)), y, weight[rows], curve.intercept, sign) for rows in chunks
-    ]
+        units = [_search_line(curve, x, y, w, sign) if axes else np.zeros((w.shape[0], 0)) for w in weights]
+    return [_project(curve, x, y, w, sign, u) for w, u in zip(weights, units, strict=True)]
+
+
+def _project(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign: int, u: np.ndarray) -> Projection:
+    axes, size = curve.axes(x), max(1, _CELLS // x.size)
+    theta, anchor = _theta(u, axes), curve.anchor(x)
+    chunks = [slice(i, i + size) for i in range(0, weight.shape[0], size)]
+    found = [solve_linear(curve.shape(x, theta[c], anchor), y, weight[c], curve.intercept, sign) for c in chunks]
     beta, alpha, sse = (np.concatenate(part) for part in zip(*found, strict=True))
     at_low = at_high = np.zeros(u.shape[0], dtype=bool)
     if axes:
         at_low = theta[:, -1] <= axes[-1].low * (1 + _AT_BOUND)
         at_high = theta[:, -1] >= axes[-1].high * (1 - _AT_BOUND)
-    return Projection(beta, alpha + curve.level, theta, sse, at_low, at_high, curve.anchor(x))
+    return Projection(beta, alpha + curve.level, theta, sse, at_low, at_high, anchor)
 
 
 def polish(curve: Curve, x: np.ndarray, y: np.ndarray, found: Projection, sign: int | None = None) -> Projection:
@@ -204,37 +217,51 @@ def _gauss_newton(
     return None
 
 
-def _search_plane(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign: int) -> np.ndarray:
-    """Return θ (B, 2), in search units, of a curve with two nonlinear parameters."""
+def _search_plane(
+    curve: Curve, x: np.ndarray, y: np.ndarray, weights: Sequence[np.ndarray], sign: int
+) -> list[np.ndarray]:
+    """Return θ (B, 2), in search units, of a curve with two nonlinear parameters, for each group of draws."""
     axes = curve.axes(x)
     anchor = curve.anchor(x)
 
     low, high = _bounds(axes)
     lines = [np.linspace(lo, hi, axis.size) for lo, hi, axis in zip(low, high, axes, strict=True)]
     grid = np.stack([mesh.ravel() for mesh in np.meshgrid(*lines, indexing="ij")], axis=-1)  # (G, k)
-    sums, size = _Sums(y, weight, curve.intercept, sign), max(1, _CELLS // x.size)
-    parts = [_theta(grid[i : i + size], axes) for i in range(0, len(grid), size)]
-    u = grid[np.hstack([sums.all(curve.shape(x, theta, anchor)) for theta in parts]).argmin(1)]  # (B, k)
+    size = max(1, _CELLS // x.size)
+    groups = [w[i : i + size] for w in weights for i in range(0, w.shape[0], size)]
+    sums = [_Sums(y, group, curve.intercept, sign) for group in groups]
+    on_grid = [np.empty((group.shape[0], len(grid))) for group in groups]
+    for i in range(0, len(grid), size):
+        phi = curve.shape(x, _theta(grid[i : i + size], axes), anchor)
+        for one, found in zip(sums, on_grid, strict=True):
+            found[:, i : i + size] = one.all(phi)
+    span = np.array([line[1] - line[0] for line in lines]) / 2
 
-    def sums_of_squares(u: np.ndarray) -> np.ndarray:
-        return sums.each(curve.shape(x, _theta(u, axes), anchor))
+    def descend(one: _Sums, found: np.ndarray) -> np.ndarray:
+        """Compass search: try a step each way on each axis, take what is better, halve the step where nothing was."""
 
-    sse = sums_of_squares(u)
-    step = np.tile([line[1] - line[0] for line in lines], (u.shape[0], 1)) / 2
-    smallest = step[:1] / 2**_HALVINGS
-    # compass search: try a step each way on each axis, take what is better, halve the step where nothing was
-    while (step > smallest).any():
-        better = np.zeros(u.shape[0], dtype=bool)
-        for axis in range(len(axes)):
-            for way in (-1, 1):
-                trial = u.copy()
-                trial[:, axis] = np.clip(u[:, axis] + way * step[:, axis], low[axis], high[axis])
-                at_trial = sums_of_squares(trial)
-                won = at_trial < sse
-                u[won], sse[won] = trial[won], at_trial[won]
-                better |= won
-        step[~better] /= 2
-    return u
+        def sums_of_squares(u: np.ndarray) -> np.ndarray:
+            return one.each(curve.shape(x, _theta(u, axes), anchor))
+
+        u = grid[found.argmin(1)]  # (B, k)
+        sse = sums_of_squares(u)
+        step = np.tile(span, (u.shape[0], 1))
+        smallest = step[:1] / 2**_HALVINGS
+        while (step > smallest).any():
+            better = np.zeros(u.shape[0], dtype=bool)
+            for axis in range(len(axes)):
+                for way in (-1, 1):
+                    trial = u.copy()
+                    trial[:, axis] = np.clip(u[:, axis] + way * step[:, axis], low[axis], high[axis])
+                    at_trial = sums_of_squares(trial)
+                    won = at_trial < sse
+                    u[won], sse[won] = trial[won], at_trial[won]
+                    better |= won
+            step[~better] /= 2
+        return u
+
+    reached = np.concatenate([descend(one, found) for one, found in zip(sums, on_grid, strict=True)])
+    return np.split(reached, np.cumsum([w.shape[0] for w in weights])[:-1])
 
 
 def _search_line(curve: Curve, x: np.ndarray, y: np.ndarray, weight: np.ndarray, sign: int) -> np.ndarray:
@@ -336,12 +363,20 @@ class _Sums:
             mean = phi_sum / fit(self.total)
             spread -= mean * phi_sum
             shared = shared - mean * fit(self.y_sum)
-        beta = _signed(np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 0), self.sign)
+        beta = _signed(_quotient(shared, spread), self.sign)
         return fit(self.y_spread) - beta * shared
 
 
+def _quotient(shared: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """β = shared / spread, 0 where φ does not vary. Dividing under a mask is several times slower, and it is seldom needed."""
+    varies = spread > 0
+    if np.all(varies):
+        return shared / spread
+    return np.divide(shared, spread, out=np.zeros_like(shared), where=varies)
+
+
 def _signed(beta: np.ndarray, sign: int) -> np.ndarray:
-    return np.where(beta * sign < 0, 0.0, beta) if sign else beta
+    return beta if sign == 0 else np.maximum(beta, 0.0) if sign > 0 else np.minimum(beta, 0.0)
 
 
 def _bounds(axes: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -353,6 +388,8 @@ def _units(theta: np.ndarray, axes: tuple[Any, ...]) -> np.ndarray:
 
 
 def _theta(u: np.ndarray, axes: tuple[Any, ...]) -> np.ndarray:
-    if not axes:
-        return u
-    return np.stack([np.exp(u[..., i]) if axis.log else u[..., i] for i, axis in enumerate(axes)], axis=-1)
+    theta = np.array(u)
+    for i, axis in enumerate(axes):
+        if axis.log:
+            theta[..., i] = np.exp(u[..., i])
+    return theta
