@@ -133,8 +133,8 @@ def test_the_table(study):
     assert row["counts"][0].value == 100 + sum(steps) / 2  # circles at each run's own checkpoint
     assert row["counts"][2].value == 7.5
     assert found["budget"] == 4 and found["n_runs"] == 2
-    # after every call the mean of what the calls so far found; the fourth, which the oracle failed on, found nothing
-    means = [0.0, 0.2, (0.2 + 0.9) / 2, (0.2 + 0.9 + 0.8) / 3, (0.2 + 0.9 + 0.8) / 4]
+    # after every call the mean of what the calls so far found; the fourth, which the oracle failed on, is spent and changes no mean
+    means = [0.0, 0.2, (0.2 + 0.9) / 2, *[(0.2 + 0.9 + 0.8) / 3] * 2]
     by_hand = sum((a + b) / 2 for a, b in zip(means, means[1:], strict=False)) / 4
     assert row["auc"].value == pytest.approx(by_hand)
     assert row["call_hits"].value == 2  # phenol and decane, both of 0.75 or more and far apart

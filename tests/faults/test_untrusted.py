@@ -26,6 +26,7 @@ from breadth.config import ConfigError, StudySettings, build_settings
 from breadth.engine.checkpoint import CheckpointError, verify
 from breadth.ledger.rows import LedgerError
 from breadth.ledger.run import load_run
+from tests.faults.coverage_fuzz import TARGETS, case_of
 from tests.faults.drill import STUDY
 from tests.faults.reader_table import READERS
 from tests.faults.readers import file_reader
@@ -166,6 +167,16 @@ def test_the_fuzzing_sees_a_reader_that_crashes(alarm, monkeypatch):
         monkeypatch.setitem(READERS, "twin", (file_reader(read, ".json"), cases))
         with pytest.raises(error):
             try_reader("twin", 1, alarm)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_guided_fuzzing_begins_with_what_its_reader_takes(name):
+    """``tests/faults/coverage_fuzz.py`` itself needs atheris, and minutes."""
+    target = TARGETS[name]
+    if target.reader in NEEDS:
+        pytest.importorskip(NEEDS[target.reader])
+    for seed in target.seeds:
+        READERS[target.reader][0](case_of(target, b"\0" + seed if target.kind == "file" else seed))
 
 
 def test_a_ledger_that_is_no_run_is_refused(tmp_path):

@@ -140,3 +140,15 @@ def test_structure_distance_by_hand():
 def test_as_a_partition():
     same = breadth.partition("canonical", key="expression")
     assert same(["(3+7)*12", "12*(7+3)", "12*7+3", "no", "no"]).tolist() == [0, 0, 1, 2, 3]
+
+
+def test_long_texts_are_refused_before_they_are_remembered():
+    """What a policy rambles on must not be kept: 65,536 texts of 30,000 characters would be 2 GB."""
+    from breadth.partitions import expressions
+
+    before = expressions._read.cache_info().currsize
+    for i in range(100):
+        assert read_expression(f"1+{i}" + " " * expressions.MAX_CHARACTERS) is None
+    assert expressions._read.cache_info().currsize == before
+    assert read_expression("1+" * 10 + "987654321") is not None
+    assert expressions._read.cache_info().currsize == before + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from breadth.commands.output import console, print_json
+from breadth.dotted import load_dotted
 
 
 def measure_files(
@@ -136,15 +136,11 @@ def load_function(name: str | None) -> Callable[[str], str] | None:
     """
     if name is None:
         return None
-    module, colon, function = name.partition(":")
-    if not (module and colon and function):
-        raise ValueError(f"--parser: expected MODULE:FUNCTION such as my_parser:to_conllu, got {name!r}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"--parser: cannot load {name!r}: {error}") from None
-    if not callable(found):
-        raise ValueError(f"--parser: expected a function in {name!r}, got {type(found).__name__}")
-    return found
+    return load_dotted(
+        name,
+        malformed="--parser: expected MODULE:FUNCTION such as my_parser:to_conllu, got {name!r}",
+        missing="--parser: cannot load {name!r}: {error}",
+        uncallable="--parser: expected a function in {name!r}, got {kind}",
+    )

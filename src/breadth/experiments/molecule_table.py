@@ -18,6 +18,7 @@ CALLS = "calls.jsonl"
 BUDGET = 10_000  # oracle calls of the published benchmark; fewer where a run made fewer
 TOP = 10
 COUNTS = {"circles": "circles", "hits": "hits", "diverse_hits": "diverse hits"}
+NO_SCORE = "none of its oracle calls has a score"
 NO_LOG = "no log of its oracle calls: it was trained before there was one, or went on from such a checkpoint"
 
 
@@ -26,7 +27,7 @@ class Calls:
     """What one run found in its first ``budget`` distinct molecules."""
 
     n_calls: int
-    auc: float
+    auc: float | None  # None: no call has a score
     diverse_hits: int
 
 
@@ -59,7 +60,7 @@ def molecule_table(evidence: Evidence, _: Any) -> dict[str, Any] | None:
                 "counts": [
                     shown(counts[name], reason=line.policy_reason or "not measured", digits=0) for name in COUNTS
                 ],
-                "auc": shown(over_seeds([c.auc for c in mine]), reason=NO_LOG),
+                "auc": shown(over_seeds([c.auc for c in mine]), reason=NO_SCORE if mine else NO_LOG),
                 "call_hits": shown(over_seeds([float(c.diverse_hits) for c in mine]), reason=NO_LOG, digits=0),
             }
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from breadth.config import ConfigError, RunSettings
+from breadth.experiments.lost import cause_of_death, lost_runs, memory_kills
 from breadth.ledger.rows import write_atomic
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ WATCHING = "forecast"  # settings that look at a run and decide no update: they 
 
 
 class RunFailed(RuntimeError):
-    """A run's process ended in an error; the message is the run's own."""
+    """A run's process ended in an error (the message is the run's own), or without a word (the message says by which signal)."""
 
 
 @dataclass(frozen=True)
@@ -205,10 +206,13 @@ def run_jobs(
 ) -> None:
     """Do all runs, ``workers`` at a time; return when all are done.
 
+    A run whose process is killed (for its memory, say) costs no other run: they go on to their ends, and then it is named.
+
     Raises
     ------
     RunFailed
-        With the message of the first run that failed; the others are stopped, and go on when the study is started again.
+        With the message of the first run that failed by an error of its own, which others may share: they are stopped, and go on when
+        the study is started again. Or, when all others are done, with the runs that lost their process, and why.
     KeyboardInterrupt
         After stopping all runs.
     """
@@ -216,6 +220,8 @@ def run_jobs(
     context.set_forkserver_preload(["breadth.engine.loop", "breadth.experiments.measure", "breadth.catalogue"])
     waiting = [job for job in jobs if not _finished(job)]
     running: dict[int, tuple[Job, Any, Any]] = {}
+    lost: list[str] = []
+    kills = memory_kills()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -229,16 +235,23 @@ def run_jobs(
                 if process.is_alive() and not receive.poll():
                     continue
                 try:
-                    outcome, message = receive.recv()
+                    outcome, message = receive.recv() if receive.poll() else ("lost", "")
                 except EOFError:  # it died without a word
-                    outcome, message = "failed", ""
+                    outcome, message = "lost", ""
                 process.join()
                 del running[key]
-                if outcome != "done":
-                    died = f"its process ended with code {process.exitcode} (killed? out of memory?)"
-                    raise RunFailed(f"{job.settings.name}, seed {job.settings.seed} ({job.folder}): {message or died}")
+                name = f"{job.settings.name}, seed {job.settings.seed} ({job.folder})"
+                if outcome == "lost":
+                    step = look(job.settings, job.folder).step
+                    cause = cause_of_death(process.exitcode, kills_before=kills, kills_now=memory_kills())
+                    lost.append(f"{name}, at step {step} of {job.settings.train.steps}: {cause}")
+                elif outcome != "done":
+                    failed = f"{name}: {message or 'its process was interrupted'}"
+                    raise RunFailed("\n".join([failed, *([lost_runs(lost, len(jobs), finished=False)] if lost else [])]))
             on_state([look(job.settings, job.folder) for job in jobs])
             time.sleep(POLL_SECONDS)
+        if lost:
+            raise RunFailed(lost_runs(lost, len(jobs), finished=True))
     finally:
         for _, process, _ in running.values():
             process.terminate()

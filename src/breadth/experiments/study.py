@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from breadth.config import StudySettings
 from breadth.experiments.assemble import prepare_prior, task_of
-from breadth.experiments.runner import FolderLock, Job, RunState, run_jobs
+from breadth.experiments.runner import FolderLock, Job, RunFailed, RunState, run_jobs
 from breadth.experiments.tuning import tune
 from breadth.experiments.verdict import verdict_sentence
 from breadth.ledger.events import EventLog, machine_facts
@@ -83,7 +83,11 @@ def run_study(settings: StudySettings, out: Path, *, watcher: Watcher | None = N
         ]
         write_atomic(out / "study.json", (json.dumps(settings.model_dump(mode="json"), indent=1) + "\n").encode())
         runs_started = time.perf_counter()
-        run_jobs(jobs, workers=workers, on_state=watcher.runs)
+        try:
+            run_jobs(jobs, workers=workers, on_state=watcher.runs)
+        except RunFailed as error:
+            events.add("study stopped", why=str(error))
+            raise
         runs_seconds = time.perf_counter() - runs_started
         watcher.stage("laws and frontier")
         analysis_started = time.perf_counter()

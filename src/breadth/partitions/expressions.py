@@ -83,7 +83,6 @@ def _value(a: Fraction | None, operator: str, b: Fraction | None) -> Fraction | 
     return a + b if operator == "+" else a - b if operator == "-" else a * b if operator == "*" else a / b
 
 
-@lru_cache(maxsize=1 << 16)
 def read_expression(text: str) -> Expression | None:
     """Return the expression that a text is; None where it is not one, whole and alone.
 
@@ -99,6 +98,11 @@ def read_expression(text: str) -> Expression | None:
     >>> read_expression("1 / (2 - 2)").value is None, read_expression("3 +") is None, read_expression("__import__('os')") is None
     (True, True, True)
     """
+    return _read(text) if len(text) <= MAX_CHARACTERS else None
+
+
+@lru_cache(maxsize=1 << 16)  # score, key and distance of an answer share a parse; texts of any length would make this grow to gigabytes
+def _read(text: str) -> Expression | None:
     tokens = _tokens(text)
     if tokens is None:
         return None
@@ -143,8 +147,6 @@ def _apply(values: list[Expression], operator: str) -> None:
 
 
 def _tokens(text: str) -> list[str] | None:
-    if len(text) > MAX_CHARACTERS:
-        return None
     text = text.translate(_SPELLINGS).strip()
     tokens, place, n_numbers = [], 0, 0
     while place < len(text):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
+from breadth.dotted import load_dotted
 from breadth.partitions.canonical import kinds_from_keys
 from breadth.partitions.expressions import canonical_expression
 from breadth.partitions.protocol import Answers
@@ -69,16 +69,12 @@ def named_key(name: str) -> Callable[[str], Hashable | None]:
     """
     if name in KEYS:
         return KEYS[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise ValueError(f"key: expected one of {', '.join(KEYS)}, package.module:function or a function, got {name!r}")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"key: there is no function {name!r} ({error})") from error
-    if not callable(found):
-        raise ValueError(f"key: {name!r} is no function but {type(found).__name__}")
-    return found
+    return load_dotted(
+        name,
+        malformed=f"key: expected one of {', '.join(KEYS)}, package.module:function or a function, got {{name!r}}",
+        missing="key: there is no function {name!r} ({error})",
+        uncallable="key: {name!r} is no function but {kind}",
+    )
 
 
 class Canonical:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from breadth.dotted import load_dotted
 
 Quality = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 Conversation = Sequence[Mapping[str, Any]]
@@ -73,18 +74,12 @@ def scorer_of(quality: str | Quality, settings: Mapping[str, Any]) -> Quality | 
 
 
 def _load(name: str, setting: str) -> Any:
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
-        raise ValueError(
-            f"{setting}: expected reward_model, judge, 'module:name' of a scorer, or a function of (texts, prompts), got {name!r}"
-        )
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ImportError(f"{setting}: cannot load {name}: {error}") from error
-    return found
+    return load_dotted(
+        name,
+        malformed=f"{setting}: expected reward_model, judge, 'module:name' of a scorer, or a function of (texts, prompts), got {{name!r}}",
+        missing=f"{setting}: cannot load {{name}}: {{error}}",
+        missing_as=ImportError,
+    )
 
 
 def _called(make: Any, settings: Mapping[str, Any], name: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from breadth.catalogue import lookup, objective
+from breadth.dotted import load_dotted
 from breadth.objectives.streams import nearest
 from breadth.objectives.support import support
 
@@ -160,20 +160,12 @@ def load_function(path: str, where: str) -> Any:
     ValueError
         Not of that form, or nothing there that can be called.
     """
-    module, _, name = str(path).partition(":")
-    if not module or not name:
-        raise ValueError(f"{where}: expected module:function, got {path!r}")
-    try:
-        found = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"{where}: cannot load {path!r}: {error}; the module must be importable in verl's driver"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"{where}: expected a function, {path!r} is of type {type(found).__name__}")
-    return found
+    return load_dotted(
+        str(path),
+        malformed=f"{where}: expected module:function, got {{name!r}}",
+        missing=f"{where}: cannot load {{name!r}}: {{error}}; the module must be importable in verl's driver",
+        uncallable=f"{where}: expected a function, {{name!r}} is of type {{kind}}",
+    )
 
 
 def _plain(value: Any) -> Any:

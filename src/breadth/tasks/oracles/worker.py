@@ -5,7 +5,6 @@ SPEC is JSON with ``oracle`` and its settings. Whatever the oracle prints goes t
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
@@ -13,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from breadth.dotted import load_dotted
 from breadth.tasks.oracles.command import CommandOracle
 
 
@@ -64,18 +64,12 @@ def import_function(dotted: str) -> Callable[..., Any]:
     ValueError
         No such module or attribute, or it cannot be called.
     """
-    module, _, name = dotted.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"oracle {dotted!r}: expected 'module:function' that can be imported, got an error: {error}"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"oracle {dotted!r}: expected a function, got {type(found).__name__}")
-    return found
+    return load_dotted(
+        dotted,
+        malformed="oracle {name!r}: expected 'module:function'",
+        missing="oracle {name!r}: expected 'module:function' that can be imported, got an error: {error}",
+        uncallable="oracle {name!r}: expected a function, got {kind}",
+    )
 
 
 def serve(spec: Mapping[str, Any]) -> None:
