@@ -105,4 +105,4 @@ def test_the_studies_are_well_formed(shared_data):
             settings = load_study(study, [f"task.forest={shared_data / f'{name}_forest.npz'}"])
             assert "reinvent" in settings.objectives
     assert load_study("paper/molecules-qed.toml").name == "paper-molecules-qed"
-    assert len(load_study("molecules-qed").objectives) == 6
+    assert len(load_study("molecules-qed").objectives) == 7
