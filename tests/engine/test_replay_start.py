@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 
 import pytest
 
@@ -106,6 +107,9 @@ def test_a_run_learns_from_them_at_its_first_step_and_resumes_with_them(task, tm
     ]
     assert (event["n"], event["n_stored"], event["path"]) == (3, 3, str(path)) and len(event["sha256"]) == 64
     run("pieces", steps=2, replay_from=str(path))
+    for left in ("done.json", "steps.jsonl", "checkpoints/step-000002"):  # as if it had been killed in its first steps
+        gone = tmp_path / "pieces" / left
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     path.write_text("no longer needed\n")
     pieces = run("pieces", steps=4, replay_from=str(path))
     assert pieces.training() == whole.training()
@@ -122,6 +126,9 @@ def test_who_has_no_memory_is_refused_before_anything_runs(tmp_path):
         where="x.toml",
         checks=CHECKS,
     )
+    control = {"objective": {"kind": "niching"}, "control": {"reward": "random"}}
+    with pytest.raises(ConfigError, match="control.reward = 'random' replaces the rewards, and train.replay_from brings true ones"):
+        build_settings(RunSettings, data | control, where="x.toml", checks=CHECKS)
     gone = {"task": {"kind": "molecules"}, "train": {"replay_from": "none.smi"}, "objective": {"kind": "niching"}}
     with pytest.raises(ConfigError, match="train.replay_from 'none.smi': there is no such file"):
         build_settings(RunSettings, gone, where="x.toml", checks=CHECKS)

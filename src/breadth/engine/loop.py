@@ -73,6 +73,8 @@ class TrainingRun(RunFrame):
         """Put the answers of a file into the replay memory of a run that is at its start."""
         if self.replay is None:
             raise RunStopped(f"train.replay_from fills a replay memory, and the objective {self.objective.name!r} has none: leave it out")
+        if self.replay.memory.state_dict()["stored"]:  # resumed at step 0: the checkpoint has it
+            return
         try:
             started = start_memory(
                 self.replay, path, task=self.task, tokenizer=self.tokenizer, max_tokens=self.sampling.max_tokens,

@@ -151,6 +151,8 @@ def _unused_sections(settings: Common, objectives: Mapping[str, Objective]) -> l
         problems += _partition_problems(settings, where, objective)
         control = dict(own.control or {}) if isinstance(settings, StudySettings) else settings.control
         reward = control.get("reward") if isinstance(control, dict) else getattr(control, "reward", None)
+        if reward in ("random", "shuffled") and train.get("replay_from") is not None:
+            problems.append(f"{where}: control.reward = {reward!r} replaces the rewards, and train.replay_from brings true ones; remove one of them")
         needs = getattr(objective, "inner", objective).needs
         if reward in ("random", "shuffled") and "reward_vector" in needs:
             problems.append(f"{where}: control.reward = {reward!r} replaces the one reward, and {objective.name!r} reads reward_vector")
