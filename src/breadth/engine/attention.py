@@ -34,18 +34,6 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, attend: Tensor | None, dropout
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, is_causal=causal, dropout_p=dropout)
 
 
-def split_heads(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries, keys and values (N, heads, L, d) of qkv (N, L, 3, heads, d), without a copy.
-
-    On a CPU their gradients are written side by side at once: three copies of runs of d numbers, where the library's way makes one of
-    single rows after putting the three together.
-    """
-    if qkv.device.type == "cpu" and torch.is_grad_enabled() and qkv.requires_grad and not torch.compiler.is_compiling():
-        return _Split.apply(qkv)
-    q, k, v = qkv.permute(2, 0, 3, 1, 4)
-    return q, k, v
-
-
 def by_products(qkv: Tensor) -> bool:
     """Return whether texts take :func:`causal_attention`: bfloat16 on a CPU, up to ``LONGEST`` tokens, not compiled."""
     narrow = qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16
@@ -93,21 +81,6 @@ def _weighed(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _before(length: int) -> Tensor:
     """Return 0 where a position may look and −∞ at what comes after it, (L, L) float32."""
     return torch.full((length, length), -torch.inf).triu_(1)
-
-
-class _Split(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, qkv: Tensor) -> tuple[Tensor, ...]:
-        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *gradients: Tensor) -> Tensor:
-        n, heads, length, width = gradients[0].shape
-        out = gradients[0].new_empty(n, length, 3, heads, width)
-        for i, gradient in enumerate(gradients):
-            out[:, :, i] = gradient.transpose(1, 2)
-        return out
 
 
 class _CausalAttention(torch.autograd.Function):

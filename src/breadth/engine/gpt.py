@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from breadth.engine.attention import attention, by_products, causal_attention, split_heads
+from breadth.engine.attention import attention, by_products, causal_attention
 from breadth.engine.kv_cache import KeyValues
 from breadth.engine.matmul import linear, linear_gelu
 
@@ -139,7 +139,7 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         if cache is None and attend is None and not dropout and by_products(qkv):
             return self.c_proj(causal_attention(qkv))
-        q, k, v = split_heads(qkv)  # each (N, heads, L, width/heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, L, width/heads)
         if cache is not None:
             cache.write(k, v, start)
         if cache is not None and length == 1 and not q.is_cuda:
