@@ -20,6 +20,7 @@ from breadth import catalogue
 from breadth.catalogue import Entry
 from breadth.laws.curves import CURVES, theory_curve
 from breadth.laws.fit import fit_law
+from breadth.laws.intervals import interval_kind
 
 DOCS = Path(__file__).resolve().parent
 ROLE = re.compile(r":[a-z]+:`([^`]+)`")
@@ -165,13 +166,14 @@ def law_page(entry: Entry) -> str:
     curve = theory_curve(1.0) if entry.name == "theory" else CURVES[entry.name]
     numbers = settings[0]
     arguments = ", ".join(f"{name}={value:g}" for name, value in numbers.items())
+    draws = "" if interval_kind(curve) == "profile" else ", n_boot=200"
     code = f"""import numpy as np
 from breadth import fit_law
 from breadth.laws.curves import {entry.name}
 
 x = np.linspace(0.1, 0.9, 26)
 y = {entry.name}(x, {arguments}) + 0.003 * np.random.default_rng(0).standard_normal(26)
-fit = fit_law(y, x, form="{entry.name}", x_name="{x_name}", y_name="{y_name}", n_boot=200)
+fit = fit_law(y, x, form="{entry.name}", x_name="{x_name}", y_name="{y_name}"{draws})
 print(fit.verdict, fit.reason)
 for name, found in fit.params.items():
     print(name, found.value, found.low, found.high)"""
@@ -188,7 +190,8 @@ for name, found in fit.params.items():
         "| of the curve | |", "|---|---|", f"| parameters | {', '.join(f'`{p}`' for p in curve.params)} |",
         f"| nonlinear, searched over a grid and refined | {searched} |",
         f"| direction | {direction} with {x_name} |", f"| needs x > 0 | {'yes' if curve.needs_positive_x else 'no'} |", "",
-        "## Fitted to points of its own, with noise of 0.003", "", "```python", code, "```", "", "| parameter | put in | found | 95 % interval |",
+        "## Fitted to points of its own, with noise of 0.003", "", "```python", code, "```", "",
+        f"| parameter | put in | found | 95 % interval ({fit.interval}) |",
         "|---|---:|---:|---|",
     ]  # fmt: skip
     for name, found in fit.params.items():

@@ -221,6 +221,9 @@ class StudyHead(Settings):
     diversity: str = Field("diversity", description="metric read as D in the laws; diversity_unique: repeats dropped first")
     frontier_diversity: str = Field("diversity_valid", description="metric read as D on the frontier and in comparisons")
     margin: Rate = Field(0.02, description="δ of the equivalence test, in units of D")
+    interval: Literal["profile", "bootstrap", "bca"] | None = Field(
+        None, description="how intervals of the laws are made; default: profile, as breadth fit"
+    )
     n_boot: Positive = 1000
     workers: Positive | None = Field(None, description="runs in parallel; default: the number of cores")
     tune: TuneSettings | None = Field(None, description="a search over learning rates before the study, see below")

@@ -92,19 +92,20 @@ class LawFit:
     y: tuple[float, ...]
     rivals: Mapping[str, float] = field(default_factory=dict)  # form -> AICc minus this form's AICc (negative = better)
     lack_of_fit_p: float | None = None
-    interval: str = "bootstrap"  # how the parameters' intervals were made: "bootstrap" | "bca" | "profile"
+    interval: str = "profile"  # how the intervals were made: "profile" | "bootstrap" | "bca"
+    interval_level: float = 0.95  # of the intervals
     fixed: Mapping[str, float] = field(default_factory=dict)  # numbers of the form that were not fitted: r_max
     out_of_sample: Mapping[str, float] = field(default_factory=dict)  # form -> root mean square error on left-out blocks
-    draws: Any = field(default=None, repr=False, compare=False)  # (n_boot, 2 + k): β, α, θ of the separable form
+    draws: Any = field(default=None, repr=False, compare=False)  # (n_boot, 2 + k): β, α, θ of the separable form; None for profiles
 
     def predict(self, x: float) -> Estimate:
-        """Quality at x with its 95 % bootstrap interval."""
+        """Quality at x with its 95 % interval, of the kind that ``interval`` names."""
         from breadth.laws.fit import predict_quality
 
         return predict_quality(self, x)
 
     def predict_diversity(self, quality: float) -> Estimate:
-        """The x (diversity or entropy) that is left at a given quality, with its 95 % bootstrap interval."""
+        """The x (diversity or entropy) that is left at a given quality, with its 95 % interval, of the kind that ``interval`` names."""
         from breadth.laws.fit import predict_x
 
         return predict_x(self, quality)

@@ -271,6 +271,8 @@ def fit(law: str, x: np.ndarray, y: np.ndarray, verdict: str, c: float = 1.3) ->
         "n_dropped": 0,
         "rivals": {"linear": 12.0, "power": 3.1},
         "lack_of_fit_p": 0.2,
+        "interval": "profile",
+        "interval_level": 0.95,
         "x": x.tolist(),
         "y": y.tolist(),
         "band": {

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from breadth.commands import law_tables
 from breadth.commands.law_tables import fit_notes
+from breadth.experiments.beside import beside_runs
 from breadth.experiments.compare import compare_frontiers, compare_runs, fit_runs
 from breadth.experiments.law_questions import both_axes, claims_about_ends, pool_runs
 from breadth.ledger.run import Run
@@ -146,3 +148,13 @@ def test_both_axes_needs_errors():
         row["error"] = None
     with pytest.raises(ValueError, match="grpo: no checkpoint has standard errors of both 'quality' and 'diversity'"):
         both_axes(bare, n_boot=0)
+
+
+def test_the_own_law_stands_beside_the_policies_without_draws():
+    rows = beside_runs(study(), qualities=(0.8,)).rows
+    assert [row.own_law for row in rows] == [pytest.approx(np.log((1.023 - 0.8) / 0.0109) / 5.024, abs=0.01)] * 2
+    fits = fit_runs(study())
+    assert {row["fit"].interval for row in fits} == {"profile"}
+    assert law_tables.fits_table(fits).title == "Laws, 95 % intervals (profile)"
+    mixed = law_tables.fits_table(fit_runs({"grpo": study()["grpo"][:1]}, form="falling_logistic", n_boot=20)).title
+    assert mixed == "Laws, 95 % intervals (R-D, R-H: bootstrap; H-D: profile)"

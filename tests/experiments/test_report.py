@@ -141,7 +141,8 @@ def test_the_policy_lets_exactly_the_pages_scripts_run(study):
 def test_captions_state_n_seeds_and_what_the_intervals_are(study):
     words = study[2].words
     assert "1,000 fresh samples in 10 sets" in words and "3 seeds" in words
-    assert "95 % Student-t interval" in words and "block bootstrap" in words
+    assert "95 % Student-t interval" in words and "block bootstrap" not in words
+    assert words.count("profile of the sum of squares at the effective number of points") == 2  # band of the figure, table of the fits
 
 
 def test_hostile_text_is_escaped_wherever_it_comes_from(small):

@@ -42,6 +42,7 @@ def check_law(form: str, cloud: tuple[np.ndarray, np.ndarray], n_boot: int) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         fit = breadth.fit_law(y, x, form=form, n_boot=n_boot, **more)
+        read = [fit.predict(0.5), fit.predict(2.0), *(fit.predict_diversity(q) for q in (0.2, *fit.y[:1]))]
     assert fit.verdict in ("holds", "does not hold", "cannot tell") and (fit.reason or fit.verdict == "holds")
     for value in (fit.r2, fit.rmse, fit.lack_of_fit_p, *(v for p in fit.params.values() for v in (p.value, p.low, p.high))):
         assert value is None or math.isfinite(value), fit
@@ -50,6 +51,11 @@ def check_law(form: str, cloud: tuple[np.ndarray, np.ndarray], n_boot: int) -> N
     assert fit.n + fit.n_dropped == len(x) and 0 <= fit.n_effective <= fit.n
     for p in fit.params.values():
         assert p.low is None or p.high is None or p.low <= p.high
+    for found in read:
+        assert all(v is None or math.isfinite(v) for v in (found.value, found.low, found.high)), (fit, found)
+        if fit.interval == "profile" and found.value is not None:  # percentiles of draws may lie beside the estimate, a profile holds it
+            slack = 1e-5 * (abs(found.value) + max(map(abs, fit.y), default=0) + max(map(abs, fit.x), default=0))
+            assert (found.low is None or found.low <= found.value + slack) and (found.high is None or found.value <= found.high + slack), (fit, found)
 
 
 @pytest.mark.parametrize("form", LAWS)

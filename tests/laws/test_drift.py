@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from breadth.laws.calibrate import learn_drift, learn_quality, read_finished, read_lessons
+from breadth.laws.calibrate import _for_many, learn_drift, learn_quality, read_finished, read_lessons
 from breadth.laws.drift import LEARNT, fit_drift
 from breadth.laws.forecast import forecast, forecasts
 from breadth.laws.forecast_score import FINAL_D, score_forecasts, tabulate
@@ -67,6 +67,11 @@ def test_draws_widen_with_time_and_with_what_was_learnt():
     assert ((far >= 0) & (far <= 1)).all()
     early, late = (drift.spread(np.array([250.0]), share)[0] for share in (0.1, 0.3))
     assert early / late == pytest.approx(dict(LEARNT.widen)[0.1] / dict(LEARNT.widen)[0.3])
+    few = fit_drift(T[-7:], curve(h[-7:]), h[-7:])
+    assert (drift.n, few.n) == (8, 7)  # from eight checkpoints on a width of its own, never a narrower one
+    at_half = [d.spread(T[-1:] + 50, 0.5)[0] / d.spread(T[-1:] + 50, 0.1)[0] for d in (drift, few)]
+    assert at_half == pytest.approx([table[0.5] / table[0.1] for table in (dict(LEARNT.widen_many), dict(LEARNT.widen))])
+    assert all(own >= common for (_, own), (_, common) in zip(LEARNT.widen_many, LEARNT.widen, strict=True))
 
 
 def test_bad_input():
@@ -97,6 +102,15 @@ def test_learnt_widths_hold_the_ends_of_other_runs():
     # 20 runs: the standard error of a share of 0.8 is 0.09
     assert score.coverage80 >= 0.55
     assert score.mean < score.mean_persistence
+
+
+def test_many_checkpoints_have_a_width_of_their_own_where_both_kinds_are_known():
+    share, needed = np.full(50, 0.5), np.concatenate([np.linspace(0, 1, 25), np.linspace(1, 2, 25)])
+    seen = np.repeat([4, 13], 25)
+    common = ((0.5, 1.5),)
+    assert _for_many(common, share, seen, needed) == ((0.5, pytest.approx(1.833, abs=1e-3)),)  # the 21st of 25
+    assert _for_many(common, share, seen[::-1], needed) == common  # never narrower
+    assert _for_many(common, share[:40], seen[:40], needed[:40]) == common  # 15 of one kind: too few
 
 
 def test_lessons_of_some_cases_are_what_those_cases_teach():

@@ -41,7 +41,7 @@ def test_autocorrelation_lowers_the_effective_points():
     y = exponential(x, 0.0109, 1.023, 5.024) + 0.05 * np.sin(np.arange(26) / 26 * 2 * np.pi)
     fit = fit_law(y, x)
     assert fit.n_effective < 8
-    assert fit.reason.endswith("of 26 checkpoints after autocorrelation; 8 needed")
+    assert "of 26 checkpoints after autocorrelation; 8 needed" in fit.reason
     assert fit.verdict == "cannot tell"
 
 
@@ -99,7 +99,7 @@ def test_exponent_without_a_limit_or_too_wide():
     wide = fit_law(exponential(D, 0.0109, 1.023, 5.024) + noise(26, 0.2, seed=4), D)
     assert wide.verdict == "cannot tell"
     assert "c = " in wide.reason and ("is wider than c itself" in wide.reason or "is not bounded" in wide.reason)
-    without = fit_law(LAW, D, n_boot=0)
+    without = fit_law(LAW, D, n_boot=0, interval="bootstrap")
     assert without.verdict == "cannot tell"
     assert without.reason.startswith("c = 5.02 is not bounded below and above")
 

@@ -1,4 +1,4 @@
-"""Profile and BCa intervals: against refits with the parameter held, against Student's t on a line, where nothing limits them."""
+"""Profile and BCa intervals: against refits with the number held, against Student's t on a line, where nothing limits them."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,9 @@ from scipy.stats import linregress, t
 
 from breadth.laws.curves import CURVES, EXPONENTIAL, exponential
 from breadth.laws.fit import fit_law
-from breadth.laws.intervals import bca_levels
-from breadth.laws.profile import confidence_region, profile_params, profile_value
+from breadth.laws.intervals import bca_levels, interval_kind
+from breadth.laws.profile import confidence_region, profile_params
+from breadth.laws.profile_reading import profile_band, profile_inverse
 from breadth.laws.rivals import best_fit
 
 D = np.linspace(0.9, 0.3, 26)
@@ -50,11 +51,57 @@ def test_the_ends_are_where_a_refit_with_the_parameter_held_is_too_bad(which):
         assert brentq(excess, best[which], outside, xtol=1e-6) == pytest.approx(end, rel=2e-3)
 
 
-def test_the_band_at_a_point_holds_the_curve():
+def held(x0, r0):
+    """Least sum of squares of an exponential through (x0, r0): by scipy, not by the region."""
+
+    def sse(free):
+        slope, c = np.exp(free)  # a·exp(c·x0), positive
+        return 1e4 * np.sum((R - (r0 - slope * np.expm1(c * (D - x0)))) ** 2)
+
+    start = np.log([0.0109 * np.exp(5.024 * x0), 5.024])
+    return minimize(sse, start, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-10, "maxiter": 4000}).fun / 1e4
+
+
+@pytest.mark.parametrize("x0", [0.0, 0.5, 0.95])
+def test_the_band_ends_where_a_refit_through_its_end_is_too_bad(x0):
     point = best_fit(EXPONENTIAL, D, R)
-    region = confidence_region(EXPONENTIAL, point, D, R, 26.0)
-    low, high = profile_value(region, lambda theta: np.exp(theta[..., 0] * (0.5 - point.anchor)))
-    assert low < exponential(0.5, 0.0109, 1.023, 5.024) < high and high - low < 0.02
+    region = confidence_region(EXPONENTIAL, point, D, R, 20.0)
+    limit = point.sse[0] * (1 + f_distribution.ppf(0.95, 1, 17) / 17)
+    for end in profile_band(EXPONENTIAL, region, np.array([x0]), (0.3, 0.9)):
+        assert held(x0, float(end[0])) == pytest.approx(limit, rel=2e-3)
+        assert held(x0, float(end[0]) + 0.01) != pytest.approx(limit, rel=2e-3)
+
+
+@pytest.mark.parametrize("quality", [0.5, 0.9, 0.99])
+def test_d_at_a_quality_ends_where_a_refit_through_its_end_is_too_bad(quality):
+    point = best_fit(EXPONENTIAL, D, R)
+    region = confidence_region(EXPONENTIAL, point, D, R, 20.0)
+    limit = point.sse[0] * (1 + f_distribution.ppf(0.95, 1, 17) / 17)
+    low, high = profile_inverse(EXPONENTIAL, region, quality, (0.3, 0.9), True, 0.0)
+    assert low < np.log((1.023 - quality) / 0.0109) / 5.024 < high
+    for end in (low, high):
+        assert held(end, quality) == pytest.approx(limit, rel=2e-3)
+        assert held(1.05 * end, quality) != pytest.approx(limit, rel=2e-3)
+
+
+def test_a_level_curve_in_the_region_leaves_no_end():
+    y = 0.5 + 0.02 * np.random.default_rng(4).standard_normal(26)
+    fit = fit_law(y, D, form="linear")
+    assert fit.params["a"].low < 0 < fit.params["a"].high
+    found = fit.predict_diversity(0.5)
+    assert found.value is not None and found.low is None and found.high is None
+
+
+def test_an_open_region_says_nothing_beyond_the_measured_x():
+    step = np.where(D > 0.89, 0.5, 0.95) + 0.002 * np.random.default_rng(0).standard_normal(26)
+    steep = fit_law(step, D)
+    assert steep.params["c"].high is None and steep.params["c"].low > 20
+    beyond = steep.predict(1.0)
+    assert beyond.value is not None and beyond.low is None  # however steep the curve is, it fits: R there has no least value
+    assert steep.predict(0.6).low is not None
+    flat = fit_law(1 - 0.5 * D + 0.002 * np.random.default_rng(0).standard_normal(26), D)
+    assert flat.params["c"].low is None and flat.params["b"].high is None and flat.params["c"].high is not None
+    assert flat.predict(0.6).low < 0.7 < flat.predict(0.6).high
 
 
 def test_noise_alone_limits_nothing():
@@ -78,8 +125,19 @@ def test_the_three_kinds_agree_on_good_data():
     assert np.ptp([e.low for e in ends]) < 0.3 and np.ptp([e.high for e in ends]) < 0.3
 
 
+def test_profile_is_the_default_wherever_there_is_one():
+    assert fit_law(R, D) == fit_law(R, D, interval="profile") != fit_law(R, D, interval="bootstrap")
+    kinds = {name: interval_kind(curve) for name, curve in CURVES.items()}
+    assert {name for name, kind in kinds.items() if kind != "profile"} == {"falling_logistic", "logistic"}
+    for form in ("exponential", "linear", "power", "unit_exponential", "falling_logistic"):
+        fit = fit_law(R, D, form=form, n_boot=50)
+        assert (fit.interval, fit.interval_level) == (kinds[form], 0.95)
+        assert (fit.draws is None) == (fit.interval == "profile")
+    assert fit_law([0.5, 0.9], [0.8, 0.1]).interval == "profile"  # nothing fitted: what would have been done
+
+
 def test_unknown_kinds_and_two_dimensions_are_refused():
-    with pytest.raises(ValueError, match="interval: expected one of bootstrap, bca, profile; got 'normal'"):
+    with pytest.raises(ValueError, match="interval: expected one of profile, bootstrap, bca; got 'normal'"):
         fit_law(R, D, interval="normal")
     with pytest.raises(
         ValueError, match="the falling_logistic curve has 2 nonlinear parameters, profile intervals need at most one"

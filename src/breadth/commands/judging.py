@@ -17,8 +17,11 @@ def fit(
     quality: Annotated[str, typer.Option(help="Metric read as R.")] = "quality",
     diversity: Annotated[str, typer.Option(help="Metric read as D.")] = "diversity",
     entropy: Annotated[str, typer.Option(help="Metric read as H.")] = "policy_entropy",
-    draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws.")] = 1000,
-    interval: Annotated[str, typer.Option(help="How intervals are made: bootstrap, bca, profile.")] = "bootstrap",
+    draws: Annotated[int, typer.Option(min=0, help="Draws of --interval bootstrap and bca; profiles need none.")] = 1000,
+    interval: Annotated[
+        str | None,
+        typer.Option(help="How intervals are made: profile, bootstrap, bca. Default: profile; for the falling logistic, which has none, bootstrap."),
+    ] = None,
     pool: Annotated[
         str | None, typer.Option(help="Ask whether one curve serves all seeds of an objective, or all objectives: seeds, objectives.")
     ] = None,
@@ -33,14 +36,16 @@ def fit(
 ) -> None:
     """Fit the laws R = −a·exp(c·D)+b, R = −a₀·exp(c₀·H)+b₀ and H = a₁·D+b₁, and say whether they hold.
 
-    Each run is fitted alone, and all runs of an objective together. Intervals are 95 %, from a block bootstrap over checkpoints
-    unless --interval says otherwise. What each number means, and how often intervals and verdicts are right: docs/laws.md.
+    Each run is fitted alone, and all runs of an objective together. Intervals are 95 %: how far a number
+    moves before the best fit with it is worse than chance allows (profile), unless --interval says otherwise; a dash is an end that the
+    data do not limit. What each number means, and how often intervals and verdicts are right: docs/laws.md.
 
     Examples:
 
     [dim]breadth fit runs/circle
     breadth fit runs/circle --pool seeds
-    breadth fit runs/circle --r-max 1.0 --interval profile
+    breadth fit runs/circle --r-max 1.0
+    breadth fit runs/circle --interval bootstrap --draws 2000
     breadth fit runs/circle --form theory --r-max 1.0[/dim]
     """
     from breadth.commands import law_tables
@@ -67,9 +72,9 @@ def fit(
         from breadth.experiments import law_questions
 
         if pool is not None:
-            found, table = law_questions.pool_runs(loaded, pool, metrics, form=form, n_boot=draws), law_tables.pooled_table
+            found, table = law_questions.pool_runs(loaded, pool, metrics, form=form, n_boot=draws, interval=interval), law_tables.pooled_table
         elif both_axes:
-            found, table = law_questions.both_axes(loaded, metrics, form=form, n_boot=draws), law_tables.both_axes_table
+            found, table = law_questions.both_axes(loaded, metrics, form=form, n_boot=draws, interval=interval), law_tables.both_axes_table
         else:
             if form != "exponential":
                 raise ValueError(f"fit: --r-max asks about the exponential form, or fixes the theory form's; got --form {form}")

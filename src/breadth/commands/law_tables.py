@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return fits, one line each; :func:`fit_notes` says why."""
-    how = rows[0]["fit"].interval if rows else "bootstrap"
-    table = Table(title=f"Laws, 95 % intervals ({how})", title_justify="left")
+    table = Table(title=f"Laws, 95 % intervals ({_kinds(rows)})", title_justify="left")
     for name in ("objective", "seed", "law", "parameters", "R²", "RMSE in y, in x", "verdict"):
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -35,6 +34,16 @@ def fits_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             verdict(f.verdict),
         )
     return table
+
+
+def _kinds(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How intervals were made: one word, or one for each law where they differ."""
+    kinds: dict[str, list[str]] = {}
+    for row in rows:
+        kinds.setdefault(row["fit"].interval, []).append(row["law"])
+    if len(kinds) <= 1:
+        return "".join(kinds)
+    return "; ".join(f"{', '.join(dict.fromkeys(laws))}: {kind}" for kind, laws in kinds.items())
 
 
 def fit_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -80,7 +89,8 @@ def _ranking(fit: LawFit) -> str:
 def pooled_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return whether one curve serves, one line each; :func:`notes` says why."""
     over = rows[0]["pooled_over"] if rows else "groups"
-    table = Table(title=f"Does one curve serve all {over}?", title_justify="left")
+    how = ", ".join(dict.fromkeys(row["pooled"].together.interval for row in rows))
+    table = Table(title=f"Does one curve serve all {over}? 95 % intervals of the one curve ({how})", title_justify="left")
     for name in (
         "objective",
         "law",
@@ -109,7 +119,8 @@ def pooled_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the endpoint claims, one line each; :func:`notes` says why."""
-    table = Table(title="R where diversity or entropy is gone, all seeds", title_justify="left")
+    how = f", 95 % intervals ({rows[0]['endpoint'].interval})" if rows else ""
+    table = Table(title=f"R where diversity or entropy is gone, all seeds{how}", title_justify="left")
     for name in ("objective", "law", "R_max", "claimed", "verdict"):
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -121,8 +132,9 @@ def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def both_axes_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return fits with errors in both axes beside least squares, one line each."""
+    how = rows[0]["both_axes"].plain.interval if rows else "profile"
     table = Table(
-        title="R over D, all seeds: errors in R alone, and in both axes; 95 % intervals", title_justify="left"
+        title=f"R over D, all seeds: errors in R alone ({how}), and in both axes (t); 95 % intervals", title_justify="left"
     )
     for name in ("objective", "errors in R", "errors in both", "scatter (1 = as the errors say)", "n"):
         table.add_column(name, overflow="fold")
@@ -228,4 +240,10 @@ def _p(lift: Lift) -> str:
 
 
 def _parameters(params: Mapping[str, Estimate]) -> str:
-    return "\n".join(f"{name} {with_interval(e.value, e.low, e.high)}" for name, e in params.items())
+    return "\n".join(f"{name} {_estimate(e)}" for name, e in params.items())
+
+
+def _estimate(e: Estimate) -> str:
+    """A parameter with its interval; one that nothing limits has two open ends, not none."""
+    known = with_interval(e.value, e.low, e.high)
+    return known if e.value is None or (e.low, e.high) != (None, None) else f"{known} [–, –]"

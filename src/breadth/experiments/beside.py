@@ -63,7 +63,7 @@ def beside_runs(
             {"quality": q, **over_seeds([finite(diversity_at_quality(r, d, q, steps).value) for steps, r, d in read])}
             for q in qualities
         ]
-        fit = fit_group(members, Metrics(frontier_diversity=diversity), n_boot=0).get("R-D")
+        fit = fit_group(members, Metrics(frontier_diversity=diversity)).get("R-D")
         fits = (
             {}
             if fit is None

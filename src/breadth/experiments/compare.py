@@ -109,7 +109,7 @@ def fit_group(
     *,
     form: str = "exponential",
     n_boot: int = 1000,
-    interval: str = "bootstrap",
+    interval: str | None = None,
     r_max: float | None = None,
 ) -> dict[str, LawFit]:
     """Fit R over D, R over H and H over D to the checkpoints of some runs together; blocks stay inside a run.
@@ -160,7 +160,7 @@ def fit_runs(
     diversity: str = "diversity",
     entropy: str = "policy_entropy",
     n_boot: int = 1000,
-    interval: str = "bootstrap",
+    interval: str | None = None,
     r_max: float | None = None,
 ) -> list[dict[str, Any]]:
     """Return fits of every run, and of all runs of an objective together (``seed`` None), as rows.

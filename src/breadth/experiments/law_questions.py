@@ -22,6 +22,7 @@ def pool_runs(
     *,
     form: str = "exponential",
     n_boot: int = 1000,
+    interval: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return, as rows, whether one curve serves: over the seeds of each objective, or over all objectives.
 
@@ -52,6 +53,7 @@ def pool_runs(
             "run": number,
             "step": step,
             "n_boot": n_boot,
+            "interval": interval,
         }
         for law, pooled in {
             "R-D": pool_fits(q, d, form=form, **about),
@@ -68,7 +70,7 @@ def claims_about_ends(
     metrics: Metrics = DEFAULT,
     *,
     n_boot: int = 1000,
-    interval: str = "bootstrap",
+    interval: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return, as rows, whether R–D and R–H of each objective (all seeds) end at ``r_max`` where D and H are 0."""
     rows = []
@@ -79,7 +81,12 @@ def claims_about_ends(
 
 
 def both_axes(
-    runs: Mapping[str, Sequence[Run]], metrics: Metrics = DEFAULT, *, form: str = "exponential", n_boot: int = 1000
+    runs: Mapping[str, Sequence[Run]],
+    metrics: Metrics = DEFAULT,
+    *,
+    form: str = "exponential",
+    n_boot: int = 1000,
+    interval: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return, as rows, R–D of each objective (all seeds) with the ledger's standard errors of both axes.
 
@@ -101,6 +108,6 @@ def both_axes(
             raise ValueError(
                 f"{label}: no checkpoint has standard errors of both {metrics.quality!r} and {metrics.diversity!r}"
             )
-        found = fit_both_axes(q, d, sq, sd, form=form, n_boot=n_boot, run=number, step=step)
+        found = fit_both_axes(q, d, sq, sd, form=form, n_boot=n_boot, interval=interval, run=number, step=step)
         rows.append({"objective": label, "law": "R-D", "both_axes": found})
     return rows

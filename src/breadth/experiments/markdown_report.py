@@ -125,7 +125,8 @@ def _fits(evidence: Evidence) -> str:
         for line in group["list"]
         if line["verdict"] is not None
     ]
-    return _table(("objective", "law", "verdict", "a", "b", "c", "R²", "n", "reason"), rows, left=3)
+    table = _table(("objective", "law", "verdict", "a", "b", "c", "R²", "n", "reason"), rows, left=3)
+    return f"{table}\n\n95 % intervals: {found['how']}."
 
 
 def _forecasts(evidence: Evidence) -> str:

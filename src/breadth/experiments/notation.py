@@ -82,7 +82,7 @@ def significant(value: Any, digits: int = 3) -> str:
 
 
 def shown(estimate: Mapping[str, Any] | None, *, reason: str = "", digits: int = 3, write: Any = None) -> Shown:
-    """Return how an estimate ``{"value", "low", "high"}`` or ``{"value", "error"}`` is written.
+    """Return how an estimate ``{"value", "low", "high"}`` or ``{"value", "error"}`` is written; an interval without one end says so.
 
     ``reason`` says why the value is missing, or, where only the interval is missing, is replaced by a word on that.
     ``write`` is :func:`number` unless given.
@@ -91,6 +91,8 @@ def shown(estimate: Mapping[str, Any] | None, *, reason: str = "", digits: int =
     --------
     >>> shown({"value": 0.984, "low": 0.974, "high": 0.994}).plus_minus
     '± 0.010'
+    >>> shown({"value": 4.25, "low": 4.02, "high": None}, digits=2).interval
+    'from 4.02, no upper limit'
     >>> shown(None, reason="no complete run").reason
     'no complete run'
     """
@@ -106,12 +108,36 @@ def shown(estimate: Mapping[str, Any] | None, *, reason: str = "", digits: int =
         return Shown(write(value), f"{write(low)} to {write(high)}", spread, value)
     if is_number(error):
         return Shown(write(value), f"± {write(error)} s.e.", f"± {write(error)}", value)
+    if is_number(low) or is_number(high):
+        open_side = f"from {write(low)}, no upper limit" if is_number(low) else f"up to {write(high)}, no lower limit"
+        return Shown(write(value), open_side, value=value)
     why = (
         "one seed: no interval over seeds"
         if estimate.get("n_seeds") == 1
         else "no interval: the data do not determine it"
     )
     return Shown(write(value), value=value, reason=why)
+
+
+#: how intervals of laws are made, in words
+INTERVALS = {
+    "profile": "profile of the sum of squares at the effective number of points",
+    "bootstrap": "block bootstrap over checkpoints",
+    "bca": "block bootstrap over checkpoints, corrected for bias and skewness",
+}
+
+
+def interval_kinds(summary: Mapping[str, Any]) -> str:
+    """Return how the intervals of a summary's laws were made; summaries that do not say were made by block bootstrap.
+
+    Examples
+    --------
+    >>> interval_kinds({"objectives": {"a": {"fits": {"R-D": {"interval": "profile"}, "R-H": None}}}})
+    'profile of the sum of squares at the effective number of points'
+    """
+    fits = (fit for entry in summary["objectives"].values() for fit in (entry.get("fits") or {}).values() if fit)
+    kinds = dict.fromkeys(fit.get("interval") or "bootstrap" for fit in fits)
+    return "; ".join(INTERVALS.get(kind, kind) for kind in kinds) or INTERVALS["profile"]
 
 
 def display_names(summary: Mapping[str, Any]) -> dict[str, str]:

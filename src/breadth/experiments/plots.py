@@ -8,7 +8,7 @@ from typing import Any
 
 from breadth.experiments.checkpoints import with_spread
 from breadth.experiments.evidence import Evidence, RunEvidence
-from breadth.experiments.notation import is_number, plural, significant
+from breadth.experiments.notation import interval_kinds, is_number, plural, significant
 from breadth.experiments.tilt_trace import published_traces, tilt_traces
 from breadth.experiments.traces import bundle, cloud, curve, layout_of, staircase
 
@@ -84,7 +84,7 @@ def laws_figure(evidence: Evidence) -> Figure:
         title="Quality against diversity, and quality against entropy",
         caption=f"Points: checkpoints of all runs ({_seeds(evidence)}). Curves: the law fitted to all checkpoints of "
         "an objective; solid where it holds, dashed where it does not, none where the data cannot tell. "
-        "Bands: 95 % interval of the curve, block bootstrap over checkpoints."
+        f"Bands: 95 % interval of the curve, {interval_kinds(evidence.summary)}."
         + (" Dotted: the corpus tilted towards quality, what known molecules attain." if tilt else "")
         + (" Dash-dotted: the law as it was published for this oracle." if published else ""),
         data=data,

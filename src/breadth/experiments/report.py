@@ -24,7 +24,18 @@ from breadth.experiments.forecast_panel import forecasts_section
 from breadth.experiments.law_residuals import residuals_figure
 from breadth.experiments.molecule_panels import molecules
 from breadth.experiments.molecule_table import molecule_table
-from breadth.experiments.notation import DASH, VERDICTS, Shown, duration, level, number, plural, shown, significant
+from breadth.experiments.notation import (
+    DASH,
+    VERDICTS,
+    Shown,
+    duration,
+    interval_kinds,
+    level,
+    number,
+    plural,
+    shown,
+    significant,
+)
 from breadth.experiments.pass_curves import passes_figure
 from breadth.experiments.plots import Figure, frontier_figure, laws_figure, steps_figure, training_figure
 from breadth.experiments.provenance import provenance, settings_by_objective
@@ -170,7 +181,8 @@ def fits(evidence: Evidence, _: PictureBook) -> dict[str, Any] | None:
         pooled += _fit_group(name, "all seeds", entry)
         for run in entry.get("runs") or ():
             single += _fit_group(name, f"seed {run['seed']}", run)
-    return {"title": "The fits in numbers", "pooled": pooled, "single": single} if pooled or single else None
+    how = interval_kinds(evidence.summary)
+    return {"title": "The fits in numbers", "how": how, "pooled": pooled, "single": single} if pooled or single else None
 
 
 def _fit_group(name: str, scope: str, source: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -56,6 +56,7 @@ def summarise(out: Path, settings: StudySettings, prior: Prior, task: Task) -> d
         at_quality=head.at_quality,
         margin=head.margin,
         n_boot=head.n_boot,
+        interval=head.interval,
     )
     first = next(iter(runs.values()))[0]
     return {
@@ -135,6 +136,7 @@ def _summary(
     at_quality: Sequence[float],
     margin: float,
     n_boot: int,
+    interval: str | None = None,
 ) -> dict[str, Any]:
     check_comparable(runs)
     qualities = common_qualities(runs, at_quality, metrics)
@@ -155,7 +157,8 @@ def _summary(
         tests = compare_frontiers(
             runs, baseline=baseline, margin=margin, diversity=metrics.frontier_diversity, quality=metrics.quality
         )
-    objectives = {label: _objective(members, folder, metrics, qualities, n_boot) for label, members in runs.items()}
+    how = {"n_boot": n_boot, "interval": interval}
+    objectives = {label: _objective(members, folder, metrics, qualities, how) for label, members in runs.items()}
     summary = {
         "breadth": __version__,
         "commit": commit(),
@@ -177,13 +180,13 @@ def _summary(
 
 
 def _objective(
-    runs: list[Run], folder: Path, metrics: Metrics, qualities: Sequence[float], n_boot: int
+    runs: list[Run], folder: Path, metrics: Metrics, qualities: Sequence[float], how: Mapping[str, Any]
 ) -> dict[str, Any]:
     first = settings_of_run(runs[0].path)
     objective = objective_of(first)
-    per_run = [_run(run, folder, metrics, qualities, n_boot) for run in runs]
+    per_run = [_run(run, folder, metrics, qualities, how) for run in runs]
     names = list(dict.fromkeys(m for run in runs for m in run.metrics))
-    pooled = fit_group(runs, metrics, n_boot=n_boot)
+    pooled = fit_group(runs, metrics, **how)
     return {
         "kind": first.objective.kind,
         "title": objective.title,
@@ -206,9 +209,9 @@ def _objective(
     }
 
 
-def _run(run: Run, folder: Path, metrics: Metrics, qualities: Sequence[float], n_boot: int) -> dict[str, Any]:
+def _run(run: Run, folder: Path, metrics: Metrics, qualities: Sequence[float], how: Mapping[str, Any]) -> dict[str, Any]:
     steps, quality_sets, diversity_sets = run_sets(run, metrics.quality, metrics.frontier_diversity)
-    fits = fit_group([run], metrics, n_boot=n_boot)
+    fits = fit_group([run], metrics, **how)
     last = run.steps[-1]
     at = []
     for q in qualities:
@@ -301,7 +304,7 @@ def _fit(fit: LawFit) -> dict[str, Any]:
     data["x"], data["y"] = list(fit.x), list(fit.y)
     if fit.r2 is not None and fit.x:
         x = np.linspace(min(fit.x), max(fit.x), BAND)
-        value, low, high = predict_band(fit, x)
+        value, low, high = predict_band(fit, x.tolist())
         data["band"] = {
             "x": x.tolist(),
             **{k: [finite(v) for v in values] for k, values in (("value", value), ("low", low), ("high", high))},

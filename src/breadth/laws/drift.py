@@ -11,6 +11,7 @@ _RATE, _RATE_SPREAD = 4.0, 0.6  # prior of k: median, standard deviation of its 
 _NOISE = 0.01  # of D about that curve, for the weight of k
 _LEAST_ENTROPY = 1e-4  # nats; below it a policy is deterministic for every measure
 _LEAST_ERROR = 0.004  # of D
+MANY = 8  # checkpoints seen: from here on widths are learnt apart, as a law has a verdict only from here on
 _RISE = 0.3  # of log H: entropy that recovers by more than a third has not been seen to go on
 
 
@@ -30,6 +31,12 @@ class DriftSettings:
         (0.3, 1.88),
         (0.5, 1.5),
     )  # by the share of training seen
+    widen_many: tuple[tuple[float, float], ...] = (
+        (0.1, 3.97),
+        (0.2, 2.12),
+        (0.3, 1.88),
+        (0.5, 1.94),
+    )  # the same where MANY checkpoints or more were seen
 
 
 LEARNT = DriftSettings()
@@ -49,6 +56,7 @@ class Drift:
     ceiling: np.ndarray  # (K,) D where entropy is plenty, given k
     error: float  # standard error of one measurement of D
     bounds: tuple[float, float]
+    n: int  # checkpoints seen
 
     def change(self, steps: np.ndarray) -> np.ndarray:
         """Return the expected change of log H from the last step seen to later ones: the slope, damped, small changes shrunk."""
@@ -60,7 +68,7 @@ class Drift:
         """Return the scale of log H at later steps; ``share`` of training seen, None = not known."""
         s = self.settings
         since = (steps - self.last) / (self.last - self.start)
-        seen, factor = zip(*s.widen, strict=True)
+        seen, factor = zip(*(s.widen_many if self.n >= MANY else s.widen), strict=True)
         wide = float(np.median(factor)) if share is None else float(np.interp(share, seen, factor))
         return wide * (s.wander * np.sqrt(since) + s.share * np.abs(self.change(steps)))
 
@@ -121,7 +129,8 @@ def fit_drift(
         For fewer than three points or steps that do not ascend.
 
     Source: this project's, from its finished runs; damped trends after Gardner and McKenzie (1985); the widening is split conformal
-    prediction, Vovk et al. (2005). Departures: the widening is by the share of training seen.
+    prediction, Vovk et al. (2005). Departures: the widening is by the share of training seen,
+    and by whether few or many checkpoints were.
 
     Examples
     --------
@@ -158,4 +167,5 @@ def fit_drift(
         ceiling=ceiling,
         error=max(_LEAST_ERROR, error or 0.0),
         bounds=(0.0, 1.0) if bounded else (0.0 if diversity.min() >= 0 else -np.inf, np.inf),
+        n=int(step.size),
     )

@@ -10,7 +10,6 @@ from scipy.stats import f as f_distribution
 from breadth.laws.curves import theory_curve
 from breadth.laws.fit import fit_law
 from breadth.laws.prediction import curve_of, predict_quality
-from breadth.laws.profile import confidence_region, profile_value
 from breadth.laws.rivals import best_fit
 from breadth.laws.verdict import LEAST_P
 from breadth.laws.yardstick import rounding_floor
@@ -24,13 +23,14 @@ WIDEST = 0.1  # of R: an interval wider than this supports many claims
 class Endpoint:
     """R_max = R at x = 0 by a law, and the claim about it."""
 
-    r_max: Estimate  # 95 % interval of the curve at x = 0
+    r_max: Estimate  # 95 % interval of the curve at x = 0, of the fit's kind
     claimed: float
     p: float | None  # of the claim, by the F-test of the theory form with that R_max inside the exponential
     nearest_x: float | None  # the least x that was measured
     verdict: str  # "holds" | "does not hold" | "cannot tell"
     reason: str
     theory: LawFit | None  # the theory form with R_max = claimed: λ, c, η = 1 − c
+    interval: str  # how that of r_max was made, as LawFit.interval
 
 
 def endpoint(fit: LawFit, claimed: float = 1.0) -> Endpoint:
@@ -65,7 +65,7 @@ def endpoint(fit: LawFit, claimed: float = 1.0) -> Endpoint:
     >>> from breadth.laws.curves import exponential
     >>> D = np.linspace(0.9, 0.1, 40)
     >>> noise = 0.004 * np.random.default_rng(2).standard_normal(40)
-    >>> fit = fit_law(exponential(D, 0.0109, 1.023, 5.024) + noise, D, n_boot=300)
+    >>> fit = fit_law(exponential(D, 0.0109, 1.023, 5.024) + noise, D)
     >>> endpoint(fit, 1.0121).verdict, endpoint(fit, 1.1).verdict
     ('holds', 'does not hold')
     """
@@ -76,14 +76,9 @@ def endpoint(fit: LawFit, claimed: float = 1.0) -> Endpoint:
     value = predict_quality(fit, 0.0)
     if value.value is None or x.min() < 0:
         reason = fit.reason if value.value is None else f"{fit.x_name} is negative at a checkpoint: {x.min():g}"
-        return Endpoint(Estimate(None), claimed, None, None, "cannot tell", reason, None)
+        return Endpoint(Estimate(None), claimed, None, None, "cannot tell", reason, None, fit.interval)
     own = best_fit(curve_of(fit), x, y)
-    if fit.interval == "profile":
-        region = confidence_region(curve_of(fit), own, x, y, fit.n_effective)
-        value = Estimate(value.value, *profile_value(region, lambda t: np.exp(-t[..., 0] * own.anchor)))
-    theory = fit_law(
-        y.tolist(), x.tolist(), form="theory", r_max=claimed, n_boot=0, interval="profile", x_name=fit.x_name
-    )
+    theory = fit_law(y.tolist(), x.tolist(), form="theory", r_max=claimed, interval="profile", x_name=fit.x_name)
     narrow = float(best_fit(curve, x, y).sse[0])
     left = fit.n_effective - 3
     p = None
@@ -109,4 +104,4 @@ def endpoint(fit: LawFit, claimed: float = 1.0) -> Endpoint:
     else:
         verdict = "holds"
         reason = f"{found}; {claimed:g} fits as well" + ("" if p is None else f" (p = {p:.2g})")
-    return Endpoint(value, claimed, p, nearest, verdict, reason, theory)
+    return Endpoint(value, claimed, p, nearest, verdict, reason, theory, fit.interval)

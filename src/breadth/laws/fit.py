@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from breadth.laws.curves import Curve, curve_named
-from breadth.laws.intervals import parameter_intervals
+from breadth.laws.intervals import interval_kind, parameter_intervals
 from breadth.laws.prediction import predict_band, predict_quality, predict_x
 from breadth.laws.projection import Projection, search
 from breadth.laws.resampling import Checkpoints, block_weights, effective_size, gather, lag_correlation
@@ -34,7 +34,7 @@ def fit_law(
     x_name: str = "D",
     y_name: str = "R",
     min_range: float = 0.01,
-    interval: str = "bootstrap",
+    interval: str | None = None,
     r_max: float | None = None,
 ) -> LawFit:
     """Return the least-squares law of quality over diversity (or entropy), its intervals and its verdict.
@@ -56,31 +56,31 @@ def fit_law(
     step : (n,) sequence, optional
         Training step of each row; None = rows stand in step order. With it, the order of the rows does not matter.
     n_boot : int
-        Bootstrap draws of blocks of consecutive checkpoints. 0 = no intervals (and then the nonlinear parameter
-        counts as undetermined).
+        Draws of blocks of consecutive checkpoints, for "bootstrap" and "bca"; profiles need none and draw none. 0 = none: then
+        those two kinds give no intervals, and the nonlinear parameter counts as undetermined.
     seed : int
-        Of the bootstrap. Equal inputs and seed give equal results.
+        Of the draws. Equal inputs and seed give equal results.
     x_name, y_name : str
         How the axes are called in ``formula`` and ``reason``.
     min_range : float
         The least movement of the ordinate, in its own unit, that a law is read from.
-    interval : str
-        "bootstrap", "bca" or "profile": how the intervals of the parameters are made (``intervals``). Those of predictions
-        are bootstrap percentiles always.
+    interval : str, optional
+        "profile", "bootstrap" or "bca": how intervals are made (``intervals``), of the parameters and of all that is read from the
+        curve; "bca" moves those of the parameters only. None = "profile", or "bootstrap" for the falling logistic, whose two
+        nonlinear parameters have no profile here.
     r_max : float, optional
         The fixed R_max of ``form="theory"``; None = 1.
 
     Returns
     -------
     LawFit
-        ``params`` hold 95 % bootstrap intervals; a side is None where so many draws ran to a bound of the search that
-        the interval ends there, that is, where the data do not limit the parameter. ``x``, ``y`` are the used rows
+        ``params`` hold 95 % intervals of the kind that ``interval`` names; a side is None where the profile (or as many draws as
+        count) runs to a bound of the search, that is, where the data do not limit the parameter. ``x``, ``y`` are the used rows
         sorted by (run, step). ``rmse_x`` is the root mean square of δx = δR / |dR/dx| over the checkpoints, None
         where it exceeds the range of x. ``rivals`` compare at the effective number of points; ``out_of_sample`` holds errors
-        on left-out blocks, of the form itself too. The theory form has ``eta`` = 1 − c beside its parameters. ``draws`` is (n_boot, 2
-        + k): β, α, θ of the separable curve y = β·φ(x; θ) + α (see ``curves``); :func:`predict_band` turns them into
-        curves. Too few points, a constant axis, or no usable row: all numbers None and the verdict "cannot tell" with
-        the reason.
+        on left-out blocks, of the form itself too. The theory form has ``eta`` = 1 − c beside its parameters. ``draws`` is
+        (n_boot, 2 + k): β, α, θ of the separable curve y = β·φ(x; θ) + α (see ``curves``), None for profiles. Too few points, a
+        constant axis, or no usable row: all numbers None and the verdict "cannot tell" with the reason.
 
     Raises
     ------
@@ -95,9 +95,9 @@ def fit_law(
     --------
     >>> D = np.linspace(0.2, 0.9, 26)
     >>> noise = 0.003 * np.random.default_rng(1).standard_normal(26)
-    >>> fit = fit_law(1.023 - 0.0109 * np.exp(5.024 * D) + noise, D, n_boot=200)
-    >>> fit.verdict, fit.formula
-    ('holds', 'R = -a·exp(c·D) + b')
+    >>> fit = fit_law(1.023 - 0.0109 * np.exp(5.024 * D) + noise, D)
+    >>> fit.verdict, fit.formula, fit.interval
+    ('holds', 'R = -a·exp(c·D) + b', 'profile')
     >>> fit.params["c"].low < 5.024 < fit.params["c"].high
     True
     >>> fit_law([0.5, 0.9], [0.8, 0.1]).reason
@@ -106,10 +106,11 @@ def fit_law(
     curve = curve_named(form, r_max)
     if n_boot < 0:
         raise ValueError(f"n_boot: expected 0 or more draws, got {n_boot}")
+    kind = interval_kind(curve, interval)
     rows = gather(quality, diversity, run, step)
     reason = _unusable(rows, curve, x_name, y_name)
     if reason:
-        return _empty(rows, curve, x_name, y_name, reason)
+        return _empty(rows, curve, x_name, y_name, reason, kind)
     x, y = rows.x, rows.y
     if curve.needs_positive_x and x.min() < 0:
         raise ValueError(f"{x_name}: the {form} curve needs values of 0 or more, got {x.min():g}")
@@ -118,8 +119,10 @@ def fit_law(
     fitted = point.beta[0] * curve.shape(x, point.theta[0], point.anchor) + point.alpha[0]
     rho = _correlation(rows, fitted, curve, spline)
     n_effective = effective_size(x.size, rho)
-    draws = search(curve, x, y, block_weights(rows.run, rho, n_boot, seed)) if n_boot else None
-    params = parameter_intervals(curve, point, draws, rows, n_effective=n_effective, rho=rho, method=interval)
+    draws = None
+    if kind != "profile" and n_boot:
+        draws = search(curve, x, y, block_weights(rows.run, rho, n_boot, seed))
+    params = parameter_intervals(curve, point, draws, rows, n_effective=n_effective, rho=rho, method=kind)
     total = float(((y - y.mean()) ** 2).sum())
     rmse = float(np.sqrt(((y - fitted) ** 2).mean()))
     r2 = 1 - float(point.sse[0]) / total
@@ -140,6 +143,7 @@ def fit_law(
             trend=rank_trend(x, y, n_effective),
             reversal=_reversal(spline, x.size, n_effective),
             params=params,
+            interval=kind,
             bound=_bound(curve, point, x, x_name),
             r2=r2,
             lack_of_fit_p=p,
@@ -169,7 +173,7 @@ def fit_law(
         y=tuple(y.tolist()),
         rivals=rivals,
         lack_of_fit_p=p,
-        interval=interval,
+        interval=kind,
         out_of_sample=errors,
         fixed={"r_max": curve.level} if curve.name == "theory" else {},
         draws=None if draws is None else np.column_stack([draws.beta, draws.alpha, draws.theta]),
@@ -221,7 +225,7 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def _empty(rows: Checkpoints, curve: Curve, x_name: str, y_name: str, reason: str) -> LawFit:
+def _empty(rows: Checkpoints, curve: Curve, x_name: str, y_name: str, reason: str, kind: str) -> LawFit:
     return LawFit(
         form=curve.name,
         formula=curve.describe(x_name, y_name),
@@ -237,6 +241,7 @@ def _empty(rows: Checkpoints, curve: Curve, x_name: str, y_name: str, reason: st
         n_dropped=rows.n_dropped,
         x=tuple(rows.x.tolist()),
         y=tuple(rows.y.tolist()),
+        interval=kind,
     )
 
 

@@ -65,7 +65,8 @@ def draw_future(
     n, fit = prefix.step.size, None
     if n >= LEAST_EFFECTIVE_POINTS:
         lists = (prefix.quality.tolist(), prefix.diversity.tolist())
-        fit = fit_law(*lists, step=prefix.step.tolist(), n_boot=min(n_draws, 1000), seed=seed)
+        # paths are drawn from the bootstrap's draws, and the widths were learnt with the bootstrap's verdict: not the default's
+        fit = fit_law(*lists, step=prefix.step.tolist(), n_boot=min(n_draws, 1000), seed=seed, interval="bootstrap")
         if fit.verdict == "holds":
             r = _quality_by_law(fit, d, generator)
             return Future("law", f"the law holds at this prefix ({fit.reason})", fit, r, d, bounds)

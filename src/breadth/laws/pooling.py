@@ -64,6 +64,7 @@ def pool_fits(
     seed: int = 0,
     x_name: str = "D",
     y_name: str = "R",
+    interval: str | None = None,
 ) -> Pooled:
     """Return whether one curve serves all groups.
 
@@ -83,6 +84,9 @@ def pool_fits(
         Which run a row belongs to, where a group holds several; None = groups are runs.
     step, form, n_boot, seed, x_name, y_name
         As :func:`breadth.fit_law`.
+    interval : str, optional
+        Of the curve for all groups, as :func:`breadth.fit_law`. Each group's own fit, which the partial pool weighs by its error, has the
+        default kind always.
 
     Returns
     -------
@@ -122,8 +126,8 @@ def pool_fits(
         found = {"run": runs[index].tolist(), "step": None if step is None else [step[i] for i in index]}
         return {"quality": [quality[i] for i in index], "diversity": [diversity[i] for i in index], **found}
 
-    together = fit_law(**rows(labels == labels), **about)
-    apart = {name: fit_law(**rows(labels == name), **about, interval="profile") for name in names}
+    together = fit_law(**rows(labels == labels), **about, interval=interval)
+    apart = {name: fit_law(**rows(labels == name), **about) for name in names}
     fitted = [name for name in names if apart[name].r2 is not None]
     if len(fitted) < 2 or together.r2 is None:
         why = "; ".join(f"{name}: {apart[name].reason}" for name in names if name not in fitted)

@@ -1,24 +1,32 @@
-"""Read a fitted law: quality at an x, x at a quality, and the band of the curve, each with its bootstrap interval."""
+"""Read a fitted law: quality at an x, x at a quality, and the band of the curve, each with its interval."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as t_distribution
 
 from breadth.laws.curves import Curve, curve_named
+from breadth.laws.profile import Region, confidence_region
+from breadth.laws.profile_reading import profile_band, profile_inverse
 from breadth.laws.projection import Projection, solve_linear
+from breadth.laws.rivals import best_fit
 from breadth.records import Estimate, LawFit
+
+_BEYOND_FLOATS: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}  # far outside the data a steep curve has no number: NaN or None
 
 
 def predict_quality(fit: LawFit, x: float) -> Estimate:
-    """Return the fitted quality at x with its 95 % bootstrap interval of the curve (not of a new measurement).
+    """Return the fitted quality at x with the 95 % interval of the curve (not of a new measurement).
 
-    All None where nothing was fitted. Outside the measured x this is an extrapolation of the formula.
+    The interval is of the fit's kind: a profile, or percentiles of its draws ("bca" too: only parameters are moved). All None
+    where nothing was fitted. Outside the measured x this is an extrapolation of the formula, and an end is None where the
+    data do not limit it.
 
-    Source: percentile bootstrap. Departures: none.
+    Source: as :func:`predict_band`. Departures: none.
 
     Examples
     --------
@@ -34,7 +42,7 @@ def predict_quality(fit: LawFit, x: float) -> Estimate:
 def predict_band(fit: LawFit, x: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the fitted curve over x (m,) and its pointwise 95 % band: value, low, high, each (m,), NaN where unknown.
 
-    Source: percentile bootstrap. Departures: none.
+    Source: Bates and Watts (1988), ch. 6, for profiles; percentile bootstrap otherwise. Departures: n_eff in place of n.
 
     Examples
     --------
@@ -49,22 +57,28 @@ def predict_band(fit: LawFit, x: Sequence[float]) -> tuple[np.ndarray, np.ndarra
     if point is None:
         return nothing, nothing, nothing
     curve, anchor = curve_of(fit), point.anchor
-    value = point.beta[0] * curve.shape(grid, point.theta[0], anchor) + point.alpha[0]
+    with np.errstate(**_BEYOND_FLOATS):
+        value = point.beta[0] * curve.shape(grid, point.theta[0], anchor) + point.alpha[0]
+    value = np.where(np.isfinite(value), value, np.nan)
+    region = _region(fit)
+    if region is not None:
+        return value, *profile_band(curve, region, grid, _span(fit))
     if fit.draws is None:
         return value, nothing, nothing
     beta, alpha, theta = fit.draws[:, :1], fit.draws[:, 1:2], fit.draws[:, 2:]
-    low, high = np.quantile(beta * curve.shape(grid, theta, anchor) + alpha, _levels(fit), axis=0)
+    with np.errstate(**_BEYOND_FLOATS):
+        low, high = np.quantile(beta * curve.shape(grid, theta, anchor) + alpha, _levels(fit), axis=0)
     return value, low, high
 
 
 def predict_x(fit: LawFit, quality: float) -> Estimate:
-    """Return the x (diversity or entropy) that the law leaves at a given quality, with its 95 % bootstrap interval.
+    """Return the x (diversity or entropy) that the law leaves at a given quality, with its 95 % interval of the fit's kind.
 
     x = ln((b − R)/a)/c for the exponential. None where the curve never reaches that quality at an x ≥ 0 (R above the
-    law's ceiling b − a); an end of the interval is None where more than 2.5 % of the draws never reach it. x below 0
-    is kept when the data themselves have such x.
+    law's ceiling b − a); an end of the interval is None where curves inside the 95 % region (with draws: more than 2.5 %
+    of them) never reach it. x below 0 is kept when the data themselves have such x.
 
-    Source: eq. 1 and 2 of the quality-diversity law paper, solved for x. Departures: none.
+    Source: eq. 1 and 2 of the quality-diversity law paper, solved for x; profiles as Fieller (1954). Departures: none.
 
     Examples
     --------
@@ -81,16 +95,23 @@ def predict_x(fit: LawFit, quality: float) -> Estimate:
     least = min(0.0, min(fit.x, default=0.0))
 
     def invert(beta: np.ndarray, alpha: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        phi = np.divide(quality - alpha, beta, out=np.full_like(beta, np.nan), where=beta != 0)
-        x = curve.shape_inverse(phi[:, None], theta, point.anchor)[:, 0]
-        return np.where(x >= least, x, np.nan)
+        with np.errstate(**_BEYOND_FLOATS):
+            phi = np.divide(quality - alpha, beta, out=np.full_like(beta, np.nan), where=beta != 0)
+            x = curve.shape_inverse(phi[:, None], theta, point.anchor)[:, 0]
+            return np.where(x >= least, x, np.nan)
 
     value = known(invert(point.beta, point.alpha, point.theta)[0])
-    if value is None or fit.draws is None:
+    if value is None:
+        return Estimate(None)
+    with np.errstate(**_BEYOND_FLOATS):  # only its sign counts
+        falls = bool(point.beta[0] * curve.shape_slope(np.array([value]), point.theta[0], point.anchor)[0] < 0)
+    region = _region(fit)
+    if region is not None:
+        return Estimate(value, *profile_inverse(curve, region, quality, _span(fit), falls, least))
+    if fit.draws is None:
         return Estimate(value)
     x = invert(fit.draws[:, 0], fit.draws[:, 1], fit.draws[:, 2:])
     # a draw that never reaches this quality counts as below every x for a falling law, above every x for a rising one
-    falls = point.beta[0] * curve.shape_slope(np.array([value]), point.theta[0], point.anchor)[0] < 0
     low, high = percentiles(np.where(np.isnan(x), -np.inf if falls else np.inf, x), _levels(fit))
     return Estimate(value, low, high)
 
@@ -129,6 +150,18 @@ def known(value: float) -> float | None:
 def curve_of(fit: LawFit) -> Curve:
     """Return the curve of a fit, its fixed numbers put in."""
     return curve_named(fit.form, fit.fixed.get("r_max"))
+
+
+def _region(fit: LawFit) -> Region | None:
+    """The confidence region of a fit with profile intervals; None for other kinds, and for a fit without its rows."""
+    if fit.interval != "profile" or not fit.x:
+        return None
+    curve, x, y = curve_of(fit), np.array(fit.x, dtype=float), np.array(fit.y, dtype=float)
+    return confidence_region(curve, best_fit(curve, x, y), x, y, fit.n_effective)
+
+
+def _span(fit: LawFit) -> tuple[float, float]:
+    return min(fit.x), max(fit.x)
 
 
 def _levels(fit: LawFit) -> tuple[float, float]:

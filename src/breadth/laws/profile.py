@@ -6,7 +6,6 @@ each number of a law is linear in them there, so its least and largest value ove
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,17 +147,6 @@ def profile_params(curve: Curve, region: Region) -> dict[str, tuple[float | None
                 low = None
         found[name] = (low, high)
     return found
-
-
-def profile_value(
-    region: Region, of_beta: Callable[[np.ndarray], np.ndarray], of_alpha: float = 1.0
-) -> tuple[float | None, float | None]:
-    """Return the profile interval of ``of_beta(θ)·β + of_alpha·α``: the curve's value at an x, say."""
-    if region.beta.size == 0:
-        return None, None
-    nothing = np.zeros(region.beta.size)
-    low, high = region.extremes(of_beta(region.theta), np.full(region.beta.size, of_alpha), nothing)
-    return _known(low), _known(high)
 
 
 def _ellipses(curve: Curve, theta: np.ndarray, x: np.ndarray, y: np.ndarray, anchor: float) -> tuple[Any, ...]:

@@ -30,6 +30,7 @@ class Evidence:
     trend: tuple[float, float]  # rank correlation, p
     reversal: tuple[float, float, float, float] | None  # size in y, from x, to x, p
     params: Mapping[str, Estimate]
+    interval: str  # how the parameters' intervals were made
     bound: tuple[str, str] | None  # ("upper", 400/range) where the steepness ran to a bound
     r2: float | None
     lack_of_fit_p: float | None
@@ -114,11 +115,11 @@ def _doubt_about_parameter(e: Evidence) -> str | None:
         return f"{name} ran to its {side} bound {formula}: to the data the curve is {shape} {e.x_name}{also}"
     if estimate.low is None or estimate.high is None:
         sides = " and ".join(s for s, end in (("below", estimate.low), ("above", estimate.high)) if end is None)
-        return f"{name} = {estimate.value:.3g} is not bounded {sides}: its 95 % interval runs to the end of the search"
+        return f"{name} = {estimate.value:.3g} is not bounded {sides}: its 95 % {e.interval} interval runs to the end of the search"
     width = estimate.high - estimate.low
     if width > estimate.value:
         return (
-            f"{name} = {estimate.value:.3g} is undetermined: its 95 % interval {estimate.low:.3g} to "
+            f"{name} = {estimate.value:.3g} is undetermined: its 95 % {e.interval} interval {estimate.low:.3g} to "
             f"{estimate.high:.3g} is wider than {name} itself"
         )
     return None
