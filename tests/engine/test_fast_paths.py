@@ -72,7 +72,7 @@ def test_products_and_their_gradients_are_the_plain_ones(transposed):
 @fast_only
 def test_only_what_pays_takes_the_other_way(monkeypatch):
     calls = []
-    monkeypatch.setattr(matmul, "_product", lambda x, *rest: calls.append(len(x)) or x.new_zeros(len(x), 96))
+    monkeypatch.setattr(matmul, "product", lambda x, *rest: calls.append(len(x)) or x.new_zeros(len(x), 96))
     x, weight = torch.randn(300, 64), torch.randn(64, 96)
     linear(x, weight)
     assert calls == [300]
@@ -134,6 +134,21 @@ def test_one_query_a_row_over_blocks_is_the_fused_kernel_s(monkeypatch, padded, 
     assert torch.equal(other.read(length)[1], v[[4, 0, 4]])
     cache.close_up(torch.tensor([1]), torch.tensor([3]), 3, length)
     assert torch.equal(cache.read(length)[0], k[[0, 3, 2]])
+
+
+def test_rows_move_up_whole_and_those_behind_are_let_go(monkeypatch):
+    monkeypatch.setattr(kv_cache, "BLOCK_NUMBERS", 16 * 8)
+    k, v = torch.randn(2, 9, 2, 20, 8, generator=torch.Generator().manual_seed(2))
+    cache = KeyValues(9, 2, 45, 8, like=k)
+    cache.write(k, v, 0)
+    query = torch.randn(9, 2, 1, 8)
+    cache.attend(query, 20, None)  # what was read before the rows move does not stay
+    rows = torch.tensor([0, 7, 2, 8, 4])
+    cache.close_up(torch.tensor([1, 3]), torch.tensor([7, 8]), 5, 20)
+    assert torch.equal(cache.read(20)[0], k[rows]) and torch.equal(cache.read(20)[1], v[rows])
+    expected = F.scaled_dot_product_attention(query[:5], k[rows], v[rows])
+    assert torch.allclose(cache.attend(query[:5], 20, None), expected, atol=1e-6)
+    assert not torch.allclose(expected, F.scaled_dot_product_attention(query[:5], k[:5], v[:5]), atol=1e-3)
 
 
 def model(seed=0, positions=64):

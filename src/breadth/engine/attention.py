@@ -2,7 +2,8 @@
 
 The backward pass of PyTorch's fused kernel takes eight times as long in bfloat16 as in float32 on a CPU. Plain products, which oneDNN makes
 of bfloat16, take 0.4 to 0.5 of what the kernel takes in float32 (`docs/speed.md`); in float32 they gain nothing. They keep the attention
-weights for the way back, so only texts up to ``LONGEST`` tokens take them.
+weights for the way back, so only texts up to ``LONGEST`` tokens take them. What is in between on the way back lies in memory that is used
+again (`scratch.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from breadth.engine.scratch import scratch
 
 LONGEST = 256  # tokens; what is kept grows with the square
 
@@ -96,16 +99,21 @@ class _CausalAttention(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> Tensor:
         parts, weight = ctx.saved_tensors
         n, length, _, heads, width = ctx.size
-        q, k, v = parts
+        size, square, (q, k, v) = tuple(parts.shape[1:]), tuple(weight.shape), parts
         scale = width**-0.5
         with torch.autocast("cpu", enabled=False):
-            g = gradient.view(n, length, heads, width).transpose(1, 2).reshape(n * heads, length, width)
-            found = torch.empty_like(parts)  # gradients of queries, keys, values
+            g = scratch("attention.gradient", size, weight.dtype)
+            g.view(n, heads, length, width).copy_(gradient.view(n, length, heads, width).transpose(1, 2))
+            found = scratch("attention.found", (3, *size), weight.dtype)  # gradients of queries, keys, values
             torch.bmm(weight.transpose(1, 2), g, out=found[2])
-            to_weight = torch.bmm(g, v.transpose(1, 2))  # (N·heads, L, L)
-            to_score = torch._softmax_backward_data(to_weight.float(), weight.float(), -1, torch.float32).to(
-                weight.dtype
-            )
-            torch.baddbmm(found[0], to_score, k, beta=0, alpha=scale, out=found[0])
-            torch.baddbmm(found[1], to_score.transpose(1, 2), q, beta=0, alpha=scale, out=found[1])
-        return found.view(3, n, heads, length, width).permute(1, 3, 0, 2, 4).contiguous()
+            to_weight = scratch("attention.narrow", square, weight.dtype)
+            torch.bmm(g, v.transpose(1, 2), out=to_weight)
+            wide, wide_weight, to_score = scratch("attention.wide", (3, *square), torch.float32)
+            wide.copy_(to_weight)
+            wide_weight.copy_(weight)
+            torch._softmax_backward_data(wide, wide_weight, -1, torch.float32, grad_input=to_score)
+            narrow = to_weight.copy_(to_score)
+            torch.baddbmm(found[0], narrow, k, beta=0, alpha=scale, out=found[0])
+            torch.baddbmm(found[1], narrow.transpose(1, 2), q, beta=0, alpha=scale, out=found[1])
+        whole = found.view(3, n, heads, length, width).permute(1, 3, 0, 2, 4)
+        return whole.clone(memory_format=torch.contiguous_format)

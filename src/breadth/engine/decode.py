@@ -78,13 +78,14 @@ class Decoder:
         place = self.wpe[start] if positions is None else self.wpe.index_select(0, positions)
         x = self.wte.index_select(0, tokens) + place  # (N, width)
         n, width = x.shape
-        for layer, cache in zip(self.layers, caches, strict=True):
-            block = layer.block
-            qkv = layer.qkv(_normed(x, block.ln_1)).view(n, 3, self.n_head, width // self.n_head)
-            y = cache.extend(qkv, start, attend)  # (N, width)
-            x += layer.out(y)
-            x += layer.fall(layer.rise(_normed(x, block.ln_2), "gelu"))
-        return _normed(x, self.last)
+        with torch.autocast("cpu", enabled=False):  # the type is the layers' own
+            for layer, cache in zip(self.layers, caches, strict=True):
+                block = layer.block
+                qkv = layer.qkv(_normed(x, block.ln_1)).view(n, 3, self.n_head, width // self.n_head)
+                y = cache.extend(qkv, start, attend)  # (N, width)
+                x += layer.out(y)
+                x += layer.fall(layer.rise(_normed(x, block.ln_2), "gelu"))
+            return _normed(x, self.last)
 
 
 def decoder(model: GPT, rows: int) -> Decoder | None:

@@ -2,8 +2,8 @@
 
 ½·x·(1 + tanh u) = x·σ(2u), u = √(2/π)·(x + 0.044715·x³). The σ of PyTorch's CPU kernels is ten times as fast as its tanh, and where x is far
 below 0 it keeps the digits that 1 + tanh u loses. Where a gradient is wanted, the slope is worked out on the way forward, from what lies in the
-processor's cache, and kept instead of x: gelu and its way back take half of what the library's take (`docs/speed.md`). float32 stays with the
-library's form, whose last bits are those of runs already made.
+processor's cache, and kept instead of x. A part at a time goes through all steps, in memory that is used again for the next one
+(`scratch.py`), so that nothing of it leaves that cache. float32 stays with the library's form, whose last bits are those of runs already made.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from breadth.engine.scratch import scratch
+
 TWICE = 2 * math.sqrt(2 / math.pi)  # 2u = x·(TWICE + CUBIC·x²)
 CUBIC = TWICE * 0.044715
+PART = 1 << 17  # numbers that go through all steps before the next ones do
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -35,40 +38,49 @@ def gelu(x: Tensor) -> Tensor:
         return F.gelu(x, approximate="tanh")
     if torch.is_grad_enabled() and x.requires_grad:
         return _Gelu.apply(x)
-    wide = x.float()
-    return _gate(wide).mul_(wide).to(x.dtype)
+    return _worked_out(x, slope=False)[0]
 
 
 def gelu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return gelu and its derivative σ(2u) + x·σ(2u)·(1 − σ(2u))·(2u)′ of a float32 tensor.
+    """Return gelu and its derivative σ(2u) + x·σ(2u)·(1 − σ(2u))·(2u)′ in the shape and type of x, worked out in float32; on a CPU, without gradient.
 
     Examples
     --------
     >>> [part.tolist() for part in gelu_and_slope(torch.zeros(1))]
     [[0.0], [0.5]]
     """
-    gate = _gate(x)
-    value = gate * x
-    rest = torch.rsub(gate, 1).mul_(value)  # x·σ·(1 − σ)
-    return value, torch.addcmul(gate, rest, _line(x, 3 * CUBIC))
+    value, slope = _worked_out(x, slope=True)
+    assert slope is not None
+    return value, slope
 
 
-def _gate(x: Tensor) -> Tensor:
-    """Return σ(2u) of a float32 tensor."""
-    return _line(x, CUBIC).mul_(x).sigmoid_()
-
-
-def _line(x: Tensor, slope: float) -> Tensor:
-    """Return TWICE + slope·x²."""
-    return torch.addcmul(x.new_tensor(TWICE), x, x, value=slope)
+def _worked_out(x: Tensor, *, slope: bool) -> tuple[Tensor, Tensor | None]:
+    x = x.detach().contiguous()
+    value, slopes = torch.empty_like(x), torch.empty_like(x) if slope else None
+    flat, values, all_slopes = x.view(-1), value.view(-1), None if slopes is None else slopes.view(-1)
+    twice, one = torch.tensor(TWICE), torch.tensor(1.0)
+    room = scratch("gelu", (3, min(PART, flat.numel())), torch.float32)
+    for first in range(0, flat.numel(), PART):
+        part = flat[first : first + PART]
+        n = len(part)
+        wide, gate, product = room[0, :n], room[1, :n], room[2, :n]
+        wide.copy_(part)
+        torch.addcmul(twice, wide, wide, value=CUBIC, out=gate).mul_(wide).sigmoid_()  # σ(2u)
+        torch.mul(gate, wide, out=product)
+        values[first : first + n].copy_(product)
+        if all_slopes is not None:
+            torch.addcmul(twice, wide, wide, value=3 * CUBIC, out=wide).mul_(product)  # x·σ·(2u)′
+            torch.lerp(gate, one, wide, out=gate)  # σ + (1 − σ)·that
+            all_slopes[first : first + n].copy_(gate)
+    return value, slopes
 
 
 class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        value, slope = gelu_and_slope(x.float())
-        ctx.save_for_backward(slope.to(x.dtype))
-        return value.to(x.dtype)
+        value, slope = gelu_and_slope(x)
+        ctx.save_for_backward(slope)
+        return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from breadth.engine.attention import attention, by_products, causal_attention
+from breadth.engine.feed_forward import feed_forward
 from breadth.engine.kv_cache import KeyValues
-from breadth.engine.matmul import linear, linear_gelu
+from breadth.engine.matmul import linear
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class FeedForward(nn.Module):
         self.c_proj = Projection(shape.inner, shape.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(linear_gelu(x, self.c_fc.weight, self.c_fc.bias))
+        return feed_forward(x, self.c_fc.weight, self.c_fc.bias, self.c_proj.weight, self.c_proj.bias)
 
 
 class Block(nn.Module):

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from breadth.engine.gelu import gelu
+from breadth.engine.scratch import scratch
 
 #: multiplications below which a float32 call costs more than it saves (about 12 µs a call against 2)
 SMALLEST = 1 << 20
@@ -64,11 +65,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, transposed:
             [1., 2.]])
     """
     flat = x.reshape(-1, x.shape[-1])  # (n, in)
-    dtype = _type_of(flat, weight)
+    dtype = type_of(flat, weight)
     if dtype is not None and torch.is_grad_enabled():
         found = _Linear.apply(flat, weight, bias, transposed, dtype)
     elif dtype is not None:
-        found = _product(flat.to(dtype), _turned(_rounded(weight, dtype), transposed), bias)
+        found = product(flat.to(dtype), _turned(rounded(weight, dtype), transposed), bias)
     elif transposed:
         found = F.linear(flat, weight, bias)
     else:
@@ -89,10 +90,10 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     flat = x.reshape(-1, x.shape[-1])
     one = x.ndim == 3 and x.shape[1] == 1 and not torch.is_grad_enabled()
-    dtype = _type_of(flat, weight) if one else None
+    dtype = type_of(flat, weight) if one else None
     if dtype is None:
         return gelu(linear(x, weight, bias))
-    return _product(flat.to(dtype), _rounded(weight, dtype).t(), bias, "gelu", "tanh").view(*x.shape[:-1], -1)
+    return product(flat.to(dtype), rounded(weight, dtype).t(), bias, "gelu", "tanh").view(*x.shape[:-1], -1)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Ready:
         if self.dtype == torch.float32 and len(x) * self.weight.numel() < SMALLEST:
             found = torch.addmm(self.bias, x, self.weight)
             return F.gelu(found, approximate="tanh") if then == "gelu" else found
-        return _product(x.to(self.dtype), self.laid_out, self.bias, then, "tanh" if then == "gelu" else "")
+        return product(x.to(self.dtype), self.laid_out, self.bias, then, "tanh" if then == "gelu" else "")
 
 
 def ready(weight: Tensor, bias: Tensor, dtype: torch.dtype, rows: int) -> Ready:
@@ -141,7 +142,7 @@ def _usable(weight: Tensor) -> bool:
     return on and weight.dtype == torch.float32 and weight.device.type == "cpu"
 
 
-def _type_of(flat: Tensor, weight: Tensor) -> torch.dtype | None:
+def type_of(flat: Tensor, weight: Tensor) -> torch.dtype | None:
     """Return the type to compute in, or None where the plain product is to be used."""
     if not _usable(weight) or flat.device.type != "cpu":
         return None
@@ -151,7 +152,7 @@ def _type_of(flat: Tensor, weight: Tensor) -> torch.dtype | None:
     return torch.float32 if flat.dtype == torch.float32 and len(flat) * weight.numel() >= SMALLEST else None
 
 
-def _rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
+def rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a weight in the type to compute in, without gradient."""
     if dtype == weight.dtype:
         return weight
@@ -169,18 +170,26 @@ def _turned(weight: Tensor, transposed: bool) -> Tensor:
     return weight if transposed else weight.t()
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none", how: str = "") -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none", how: str = "") -> Tensor:
     """Return x·Wᵀ + b of an (n, in) and an (out, in) tensor of one type, any strides; the bias may be wider."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], how)
+
+
+def turned_product(left: Tensor, right: Tensor) -> Tensor:
+    """Return leftᵀ·right of an (n, a) and an (n, b) tensor of one type, (a, b): the gradient of a weight."""
+    if left.dtype == torch.bfloat16:  # oneDNN as well, and it takes a turned left side as it lies
+        return torch.mm(left.t(), right)
+    turned = scratch("matmul.turned", (left.shape[1], left.shape[0]), left.dtype).copy_(left.t())
+    return product(turned, right.t())
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, dtype: torch.dtype) -> Tensor:
-        used, rounded = x.to(dtype), _rounded(weight, dtype)
-        ctx.save_for_backward(used, rounded)
+        used, narrow = x.to(dtype), rounded(weight, dtype)
+        ctx.save_for_backward(used, narrow)
         ctx.transposed, ctx.types = transposed, (x.dtype, weight.dtype)
-        return _product(used, _turned(rounded, transposed), bias)
+        return product(used, _turned(narrow, transposed), bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -189,13 +198,10 @@ class _Linear(torch.autograd.Function):
         wants_x, wants_weight, wants_bias, *_ = ctx.needs_input_grad
         to_x = to_weight = to_bias = None
         if wants_x:
-            to_x = _product(gradient, weight.t() if ctx.transposed else weight).to(ctx.types[0])  # (n, in)
+            to_x = product(gradient, weight.t() if ctx.transposed else weight).to(ctx.types[0])  # (n, in)
         if wants_weight:
             left, right = (gradient, x) if ctx.transposed else (x, gradient)
-            if left.dtype == torch.bfloat16:  # oneDNN as well, and it takes a turned left side as it lies
-                to_weight = torch.mm(left.t(), right).to(ctx.types[1])
-            else:
-                to_weight = _product(left.t(), right.t())
+            to_weight = turned_product(left, right).to(ctx.types[1])
         if wants_bias:
             to_bias = gradient.sum(0).to(ctx.types[1])  # added up in float32
         return to_x, to_weight, to_bias, None, None
