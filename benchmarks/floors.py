@@ -123,8 +123,15 @@ def rate_table(
     layers: int, width: int, vocabulary: int, *, rows: Sequence[int], dtype: torch.dtype
 ) -> list[dict[str, Any]]:
     """Return, for each product of a model and each number of rows, GFLOP/s of the plain library and of the faster of it and oneDNN."""
+    return rates(products(layers, width, vocabulary), rows=rows, dtype=dtype)
+
+
+def rates(
+    matrices: Sequence[tuple[int, int, int]], *, rows: Sequence[int], dtype: torch.dtype
+) -> list[dict[str, Any]]:
+    """Return the same for any (in, out, how many)."""
     table = []
-    for n_in, n_out, count in products(layers, width, vocabulary):
+    for n_in, n_out, count in matrices:
         for n in rows:
             x, w, b = (torch.randn(*size).to(dtype) for size in ((n, n_in), (n_in, n_out), (n_out,)))
             work = 2 * n * n_in * n_out / 1e9

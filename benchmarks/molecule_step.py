@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/molecule_step.py --corpus chembl_smiles.csv.gz [--rounds 3] [--out FILE]
 
-Neither REINVENT4 nor ACEGEN is on the package index. **The LSTM here is a stand-in**: ``torch.nn.LSTM`` of the sizes that REINVENT4's
-default model and ACEGEN's have (an embedding of 256, three layers of 512, a linear layer onto the vocabulary; 5.8 M parameters), and the step
-that both take: sample 128 answers token by token, all rows until the last has ended; the agent's likelihood and the prior's over the padded
-batch; the squared difference of REINVENT's loss; backward; Adam. Nothing of what they do around it (scoring, memories, logs) is counted. It runs
-in a process of its own, with the C library's own handling of memory: telling that library to keep what is freed is breadth's doing. What that
-setting would give the stand-in is measured beside (``lstm_kept``).
+Neither REINVENT4 nor ACEGEN is on the package index; ``molecule_peers.py`` runs their own code from checkouts. **The LSTM here is a stand-in**:
+``torch.nn.LSTM`` of the sizes that REINVENT4's default model and ACEGEN's have (an embedding of 256, three layers of 512, a linear layer onto the
+vocabulary; 5.8 M parameters), and the step that both take: sample 128 answers token by token, all rows until the last has ended; the agent's
+likelihood and the prior's over the padded batch; the squared difference of REINVENT's loss; backward; Adam. Nothing of what they do around it
+(scoring, memories, logs) is counted. It runs in a process of its own, with the C library's own handling of memory: telling that library to keep what
+is freed is breadth's doing. What that setting would give the stand-in is measured beside (``lstm_kept``).
 
 Both sides sample at the lengths of 128 molecules of the corpus, drawn anew for each step: random weights end where chance says, so the end
 token is put where the molecule ends. breadth: a GPT of 8 layers, 8 heads and width 256 (6.4 M parameters), sampling, the reference's

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from breadth.partitions.cross_encoder import RECORD, CrossEncoder
 from breadth.partitions.fine_tuning import _both_orders, _held_out, fine_tune
 from breadth.partitions.protocol import Pair
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+from safetensors.torch import load_file  # noqa: E402
+
 from tests.partitions.tiny_models import one_thread, save_bert, save_modernbert  # noqa: E402
 
 COLOURS = ("red", "blue")
@@ -78,6 +81,27 @@ def test_a_modernbert_is_fine_tuned_as_well_and_equal_seeds_give_equal_weights(t
     pairs = [Pair("", "a red fox", "the blue ship")]
     one, other = (dict(CrossEncoder(str(found.folder)).score_pairs(pairs)) for found in (a, b))
     assert one == other and 0 < one[0] < 1
+
+
+def test_pickled_weights_are_not_read(tmp_path):
+    start = Path(save_bert(tmp_path / "start"))
+    weights = load_file(start / "model.safetensors")
+    torch.save(weights, start / "pytorch_model.bin")
+    (start / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="safetensors"):
+        fine_tune(make_pairs(), model=str(start), out=tmp_path / "out", data="made up", **SETTINGS)
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_templates_of_a_foreign_tokenizer_are_not_written(tmp_path):
+    start = Path(save_bert(tmp_path / "start"))
+    settings = json.loads((start / "tokenizer_config.json").read_text())
+    settings["chat_template"] = [{"name": "default", "template": "x"}, {"name": "../../outside", "template": "x"}]
+    (start / "tokenizer_config.json").write_text(json.dumps(settings))
+    fine_tune(
+        make_pairs(), model=str(start), out=tmp_path / "a" / "b" / "out", data="made up", **SETTINGS | {"epochs": 1}
+    )
+    assert not list(tmp_path.rglob("outside*"))
 
 
 def test_both_orders_by_hand():

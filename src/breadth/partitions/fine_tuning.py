@@ -133,7 +133,8 @@ def fine_tune(
 
     set_seed(seed)  # the new head is drawn from it
     tokenizer = AutoTokenizer.from_pretrained(model)
-    network = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
+    tokenizer.chat_template = None  # its names become files where it is saved, unchecked before transformers 5.10
+    network = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, use_safetensors=True)
     texts = {
         side: [(group.prompt, *group.texts) for group, h in zip(groups, held, strict=True) if h == (side == "held")]
         for side in ("held", "trained")
