@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -256,6 +257,21 @@ def test_breadth_train_with_trl_from_a_toml_file(countdown):
     run = load_run(folder / "once")
     assert run.steps == [0, 1] and "solution_coverage" in run.metrics and run.settings["objective"]["kind"] == "darling"
     assert json.loads(done.stdout)["step"] == 1, "TRL's own log goes elsewhere"
+
+
+@pytest.mark.parametrize("objective", ["darling", "dpo"])
+def test_pickled_weights_are_not_read_unasked(countdown, objective):
+    import torch
+    from safetensors.torch import load_file
+
+    folder, write = countdown
+    pickled = folder / "pickled"
+    if not pickled.is_dir():
+        shutil.copytree(folder / "model", pickled)
+        torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
+        (pickled / "model.safetensors").unlink()
+    done = command("train", write(objective=objective, model=pickled), "--engine", "trl", "--out", folder / f"refused-{objective}")
+    assert done.returncode != 0 and "safetensors" in done.stderr
 
 
 @pytest.mark.nightly

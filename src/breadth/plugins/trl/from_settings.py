@@ -60,6 +60,7 @@ def train_with_trl(
     task = task or catalogue.task(settings.task.kind, **settings.task.numbers)
     own = dict(settings.trl or {})
     tables = {name: own.pop(name, None) for name in TABLES}
+    tables["model"] = {"use_safetensors": True, **(tables["model"] or {})}  # weights that would have to be unpickled are refused
     world = int(os.environ.get("WORLD_SIZE", "1"))
     start = starting_problems(settings)
     if start:
@@ -104,8 +105,7 @@ def _rollout_trainer(
     arguments = {**_arguments(settings, task, out, given, world, own), **own}
     objective = catalogue.objective(settings.objective.kind, **settings.objective.numbers)
     check(settings, arguments, BreadthGRPOConfig, "GRPOConfig", _unsuited(settings, objective))
-    if tables["model"]:
-        arguments["model_init_kwargs"] = tables["model"]
+    arguments["model_init_kwargs"] = tables["model"]
     functions = rewards_of(task, objective.needs)
     altered = alters(settings)
     if altered:

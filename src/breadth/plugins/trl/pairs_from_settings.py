@@ -49,8 +49,7 @@ def pair_trainer(
             f"preference.batch: expected a multiple of per_device_train_batch_size × processes = {size} × {world}, got {wanted.batch}"
         )
     check(settings, arguments, BreadthDPOConfig, "DPOConfig", problems)
-    if tables["model"]:
-        arguments["model_init_kwargs"] = tables["model"]
+    arguments["model_init_kwargs"] = tables["model"]
     args = BreadthDPOConfig(**arguments)
     PartialState()  # processes know each other before the trainer is there
     objective = catalogue.objective(settings.objective.kind, **settings.objective.numbers)
