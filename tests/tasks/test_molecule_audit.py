@@ -9,7 +9,7 @@ pytest.importorskip("rdkit")
 
 from breadth.tasks.fingerprints import mean_pairwise_tanimoto
 from breadth.tasks.molecule_audit import halves_of, looks, memory_parts, neighbours, second_opinion
-from breadth.tasks.molecule_sets import murcko_scaffolds
+from breadth.tasks.molecule_sets import flat_forms, murcko_scaffolds
 from breadth.tasks.oracles.activity import ActivityTable
 
 FORMS = ["CCO", "CCO", "CCN", "c1ccccc1", None, "CCCC"]
@@ -24,7 +24,7 @@ def table_of(smiles, active):
 def test_memory_by_hand():
     parts = {p.name: p for p in memory_parts(FORMS, SCORES, corpus={"CCO", "CCCC"}, table={"CCO", "CCN"}, at_score=0.5)}
     assert {name: part.n for name, part in parts.items()} == {
-        "all": 6, "parsable": 5, "in_corpus": 3, "in_table": 3, "in_both": 2, "novel": 1,
+        "all": 6, "parsable": 5, "in_corpus": 3, "in_table": 3, "in_both": 2, "novel": 1, "novel_makeable": 1,
     }  # fmt: skip
     assert parts["all"].quality == pytest.approx((0.9 + 0.9 + 0.2 + 0.8 + 0.0) / 5)  # the unscored one takes no part
     assert parts["parsable"].quality == pytest.approx(2.8 / 4)
@@ -79,6 +79,14 @@ def test_second_forests_agree_on_what_is_really_active_and_not_on_what_only_plea
     assert second_opinion(fresh, np.ones(len(fresh)), table, n_trees=20) == real
     with pytest.raises(ValueError, match="it needs both classes"):
         second_opinion(fresh, np.ones(len(fresh)), table_of(smiles, np.zeros(1_200, dtype=int)), n_trees=5)
+
+
+def test_hits_that_only_an_oracle_would_make_are_counted_apart():
+    tail = "[C-]CPCO-CC[C-][C-]N[C-][S+]O[N+]-SPOB[C-]SP[C-]C-[N+]P[C-][S+]O[S+][S+]OO[N+]O[C-]BOPB"
+    forms = flat_forms(["CCOc1ccccc1", "Clc1oc(-c2ccnc(Nc3cc[nH]c3)c2)cc1" + tail, "CCO"])
+    parts = {p.name: p for p in memory_parts(forms, np.array([0.9, 0.9, 0.9]), corpus={"CCO"}, table=(), at_score=0.5)}
+    assert (parts["novel"].hits, parts["novel"].diverse_hits) == (2, 2)
+    assert (parts["novel_makeable"].n, parts["novel_makeable"].hits, parts["novel_makeable"].diverse_hits) == (1, 1, 1)
 
 
 def test_what_a_chemist_would_object_to():

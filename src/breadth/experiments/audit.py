@@ -94,7 +94,7 @@ def audit(
         "n_unscored": int(np.isnan(scores).sum()),
         "parts": [asdict(part) for part in parts],
         "memorised_share": _share(sum(part.n for part in parts if part.name == "in_corpus"), len(good)),
-        "known_share": 1 - _share(parts[-1].n, len(good)) if good else None,
+        "known_share": 1 - _share(next(part.n for part in parts if part.name == "novel"), len(good)) if good else None,
         "nearest_active": None,
         "nearest_active_novel": None,
         "second_opinion": None,
@@ -172,6 +172,12 @@ def verdict_of(found: Mapping[str, Any]) -> list[str]:
             f"{found['known_share']:.1%} of the parsable samples are known molecules ({found['memorised_share']:.1%} stand in the "
             f"corpus); on the novel ones R is {_number(novel['quality'])} (raw {_number(whole['quality'])}), D "
             f"{_number(novel['diversity'])} (raw {_number(whole['diversity'])}), {novel['hits']} hits (raw {whole['hits']})."
+        )
+    makeable = parts["novel_makeable"]
+    if novel["hits"]:
+        lines.append(
+            f"Of the {novel['hits']} novel hits {makeable['hits']} look makeable (synthetic accessibility 6 or less), "
+            f"{makeable['diverse_hits']} of those far from each other (of all {novel['diverse_hits']})."
         )
     if found.get("prior"):
         lines.append(found["prior"]["sentence"])

@@ -19,6 +19,7 @@ from breadth.tasks.oracles.forest import fit_forest
 
 SPLITS = ("scaffold", "random")
 BINS = 10  # of the histogram of similarities, each 0.1 wide; the last one holds 1
+HARD = 6.0  # synthetic accessibility from which Ertl and Schuffenhauer call a molecule hard to make
 CLOSE = 0.4  # Tanimoto similarity of ECFP4 from which two molecules are usually called analogues
 
 
@@ -84,17 +85,25 @@ def memory_parts(
     table: Collection[str],
     at_score: float,
 ) -> list[Part]:
-    """Return the figures of all samples, the parsable ones, those that stand in corpus or table, and the novel ones."""
+    """Return the figures of all samples, the parsable ones, those that stand in corpus or table, the novel ones, and the makeable among these.
+
+    Makeable are those of a synthetic accessibility of 6 or less: an oracle that looks at a part of a molecule leaves the rest to
+    chance, and such molecules count as novel hits far from each other.
+    """
     parsable = np.array([form is not None for form in forms], dtype=bool)
     in_corpus = np.array([form is not None and form in corpus for form in forms], dtype=bool)
     in_table = np.array([form is not None and form in table for form in forms], dtype=bool)
+    novel = parsable & ~in_corpus & ~in_table
+    makeable = novel.copy()
+    makeable[novel] = molecule_properties([forms[i] for i in np.flatnonzero(novel)], ["sa"])["sa"] <= HARD
     chosen = {
         "all": np.ones(len(forms), dtype=bool),
         "parsable": parsable,
         "in_corpus": in_corpus,
         "in_table": in_table,
         "in_both": in_corpus & in_table,
-        "novel": parsable & ~in_corpus & ~in_table,
+        "novel": novel,
+        "novel_makeable": makeable,
     }
     return [part_of(name, forms, scores, where, at_score=at_score) for name, where in chosen.items()]
 
@@ -238,7 +247,7 @@ def looks(forms: Sequence[str]) -> dict[str, Any]:
     """Return synthetic accessibility and structural alerts of distinct molecules: what a chemist would object to."""
     sa = molecule_properties(forms, ["sa"])["sa"]
     out: dict[str, Any] = {"n": len(forms), "sa": float(sa.mean()) if len(sa) else None}
-    out["sa_hard_share"] = float((sa > 6).mean()) if len(sa) else None  # Ertl and Schuffenhauer's bound of hard to make
+    out["sa_hard_share"] = float((sa > HARD).mean()) if len(sa) else None
     names: Mapping[str, list] = structural_alerts(forms)
     for kind, found in names.items():
         key = kind.lower()
