@@ -1,7 +1,8 @@
 """H1, H2 and H3 from run folders: does anything but the objective move quality against diversity?
 
     python docs/gallery/findings.py --circle runs/circle --objectives runs/objectives --rest runs/objectives_rest --qed runs/qed
-        [--transforms runs/transform] [--graded runs/graded] [--qed-claims runs/qed_claims] [--line runs/line] [--json findings.json]
+        [--transforms runs/transform] [--graded runs/graded] [--qed-claims runs/qed_claims] [--qed-tuned runs/qed_tuned]
+        [--line runs/line] [--line-tuned runs/line_tuned] [--json findings.json]
 
 Prints the tables of docs/findings.md. A hypothesis without its folders is left out and said. Nothing is trained here.
 """
@@ -24,11 +25,18 @@ from breadth.ledger.run import Run
 ESTIMATORS = ("dr_grpo", "reinforce", "rloo", "gspo", "cispo", "dapo", "ppo_clip")
 #: objectives with such a term, by study; each against the study's plain objective
 WITH_TERM = {
-    "objectives": ("dr_grpo", ("rlhf", "reinvent", "darling", "qempo", "quality_target", "ucpo", "pass_at_k", "w_reinforce")),
+    "objectives": (
+        "dr_grpo",
+        ("rlhf", "reinvent", "darling", "qempo", "quality_target", "ucpo", "pass_at_k", "w_reinforce"),
+    ),
     "circle": ("dr_grpo", ("rlhf", "darling", "qempo")),
     "qed": ("dr_grpo", ("reinvent", "darling", "qempo")),
     "line": ("dr_grpo", ("rlhf", "darling", "qempo")),
-}  # fmt: skip
+    "line-tuned": ("dr_grpo", ("rlhf", "darling", "qempo")),
+    "qed-tuned": ("dr_grpo", ("reinvent", "darling", "qempo")),
+}
+#: the quality at which D is read where it is not 0.95
+AT = {"qed": (0.8,), "qed-tuned": (0.7, 0.8), "line": (0.9, 0.95), "line-tuned": (0.9, 0.95)}  # fmt: skip
 #: what differs from Dr. GRPO in the studies ablations/claims-line and ablations/claims-qed, by hypothesis
 CLAIMS = {
     "H1 estimators": ("grpo", "rloo", "reinforce"),
@@ -171,9 +179,9 @@ def hypotheses(folders: dict[str, Path]) -> dict[str, list[Line]]:
         some = choose(runs["graded"], ["plain", *(k for k in runs["graded"] if k != "plain")])
         found["H2 transforms"] += lines("H2", "circle, graded reward", some, 0.95)
     for name, labels in CLAIMS.items():
-        if "line" in runs:
-            for at in (0.9, 0.95):
-                found[name] += lines(name[:2], "line", choose(runs["line"], ("dr_grpo", *labels)), at)
+        for study in ("line", "line-tuned", "qed-tuned"):
+            for at in AT[study] if study in runs else ():
+                found[name] += lines(name[:2], study, choose(runs[study], ("dr_grpo", *labels)), at)
         if "qed-claims" in runs:
             some = choose(runs["qed-claims"], labels)
             last = min((run.steps[-1] for members in some.values() for run in members), default=0)
@@ -181,14 +189,25 @@ def hypotheses(folders: dict[str, Path]) -> dict[str, list[Line]]:
             found[name] += lines(name[:2], f"qed, {last} steps", {"dr_grpo": plain, **some}, 0.8)
     for study, (plain, others) in WITH_TERM.items():
         if study in runs:
-            for at in {"qed": (0.8,), "line": (0.9, 0.95)}.get(study, (0.95,)):
+            for at in AT.get(study, (0.95,)):
                 found["H3 terms"] += lines("H3", study, choose(runs[study], (plain, *others)), at)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("circle", "objectives", "rest", "qed", "transforms", "graded", "qed-claims", "line"):
+    for name in (
+        "circle",
+        "objectives",
+        "rest",
+        "qed",
+        "transforms",
+        "graded",
+        "qed-claims",
+        "qed-tuned",
+        "line",
+        "line-tuned",
+    ):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--json", type=Path)
     given = {k.replace("_", "-"): v for k, v in vars(parser.parse_args()).items() if v is not None}
@@ -202,16 +221,18 @@ def main() -> None:
         claim = "moves R–D" if moves else "leaves R–D where it is"
         print(f"## {name}: {claim}? {answer(rows, moves=moves)}\n\n{table(rows) if rows else 'No runs were given.'}\n")
     own = ("dr_grpo", *CLAIMS["H1 estimators"])
-    pools = {"rest": ESTIMATORS[:-1], "line": own, "qed-claims": own}
+    pools = {"rest": ESTIMATORS[:-1], **dict.fromkeys(("line", "line-tuned", "qed-claims", "qed-tuned"), own)}
     for study, labels in [*pools.items(), *((name, (plain, *others)) for name, (plain, others) in WITH_TERM.items())]:
         some = choose(load_runs([given[study]]), labels) if study in given and study != "objectives" else {}
         if len(some) > 1:
             pooled = pool_runs(some, "objectives", n_boot=0)
-            extra[f"one curve, {study}: {', '.join(some)}"] = [{"law": row["law"], **_plain(row["pooled"])} for row in pooled]
+            extra[f"one curve, {study}: {', '.join(some)}"] = [
+                {"law": row["law"], **_plain(row["pooled"])} for row in pooled
+            ]
             for row in pooled:
                 one = row["pooled"]
                 print(f"one curve for {', '.join(some)} ({study}), {row['law']}: {one.verdict}: {one.reason}")
-    for study in ("circle", "line", "qed"):
+    for study in ("circle", "line", "line-tuned", "qed"):
         runs = load_runs([given[study]]) if study in given else {}
         base = runs.get("dr_grpo", [])
         if base and all(read_sweep(run.path) for run in base):

@@ -19,7 +19,7 @@ def test_an_ablation_loads_and_differs_from_its_baseline(name):
     assert all(one != other for i, one in enumerate(made) for other in made[:i])
 
 
-def test_the_levers_of_the_issue_are_there():
+def test_every_lever_has_its_study():
     assert {"model-300k", "model-1m", "model-6m", "reward-transform", "learning-rate", "batch", "estimator"} <= {
         name.removeprefix("ablations/") for name in ABLATIONS
     }
