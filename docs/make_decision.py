@@ -225,7 +225,11 @@ searched, you measure the rate.**
 |---|---|---|
 {choices}
 
-On molecules all had one learning rate, which the first section warns of. D at the end of equal rollouts stands at different R: one that
+On molecules all had one learning rate, which the first section warns of; beside Dr. GRPO at a slower one, which does better, QEMPO and
+DARLING keep a lead, and on lines, each at its own rate, RLHF and QEMPO do so beyond what colder decoding gives
+([findings](findings.md#h3-terms-for-diversity-entropy-kl)). Where an oracle reads fragments alone, QEMPO
+[floods it with junk](molecule-laws.md#entropy-finds-the-holes-of-an-oracle): look at the molecules.
+D at the end of equal rollouts stands at different R: one that
 is wider and less good may have learnt less. D at an equal R is the fairer question, the end of the run the more practical one; the tables
 below have both.
 
