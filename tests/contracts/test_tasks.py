@@ -65,12 +65,10 @@ def test_every_task_is_on_the_list():
     assert built_in == set(SETTINGS)
 
 
-def texts_of(task):
-    name = (
-        task.name
-        if task.describe().correct_at != 1 or "24" not in task.describe().summary.split(" from ")[0]
-        else "game24"
-    )
+@pytest.fixture
+def texts_given(request):
+    """Return four answers to the task, and a text that is none."""
+    name = request.node.callspec.params["task"]
     return ANSWERS[name], UNREADABLE[name]
 
 
@@ -87,8 +85,8 @@ def test_prompts_are_texts_and_repeat_with_their_seed(task):
         assert task.prompts(8, seed=1, split="valid") == task.prompts(8, seed=2, split="valid")
 
 
-def test_one_score_and_one_key_a_text_in_any_company(task):
-    answers, unreadable = texts_of(task)
+def test_one_score_and_one_key_a_text_in_any_company(task, texts_given):
+    answers, unreadable = texts_given
     asked = task.prompts(1, seed=0) * 5
     texts = [*answers, unreadable]
     scores, keys = task.score(texts, asked), task.key(texts, asked)
@@ -104,8 +102,8 @@ def test_one_score_and_one_key_a_text_in_any_company(task):
     assert valid.dtype == bool and valid.tolist() == task.valid(texts, scores).tolist() and not valid[4]
 
 
-def test_distances(task):
-    answers, unreadable = texts_of(task)
+def test_distances(task, texts_given):
+    answers, unreadable = texts_given
     for kind in (None, *task.describe().distances):
         d = task.distance(answers, kind=kind)
         assert (
@@ -117,8 +115,8 @@ def test_distances(task):
         assert task.distance([], kind=kind).shape == (0, 0)
 
 
-def test_kinds_are_classes_inside_a_group(task):
-    answers, unreadable = texts_of(task)
+def test_kinds_are_classes_inside_a_group(task, texts_given):
+    answers, unreadable = texts_given
     asked = [p for p in task.prompts(2, seed=0) for _ in range(5)]
     texts, group = [*answers, unreadable] * 2, [7] * 5 + [-1] * 5
     kinds = task.kinds(texts, asked, group=group)
@@ -129,8 +127,8 @@ def test_kinds_are_classes_inside_a_group(task):
         assert kinds.tolist() == kinds_from_keys(task.key(texts, asked), group).tolist()
 
 
-def test_it_can_be_measured_and_its_rows_have_names_of_their_own(task):
-    answers, unreadable = texts_of(task)
+def test_it_can_be_measured_and_its_rows_have_names_of_their_own(task, texts_given):
+    answers, unreadable = texts_given
     asked = task.prompts(2, seed=0, split="valid")
     rows = measure_sets(task, [[*answers, unreadable], answers], prompts=[[asked[0]] * 5, [asked[1]] * 4])
     names = [row.metric for row in rows]
