@@ -42,11 +42,10 @@ from floors import (
     summary,
     timed,
 )
-from molecule_step import READ_ROWS, ROWS, Native
+from molecule_step import READ_ROWS, ROWS, Native, prepared
 from molecule_step import peer as stand_in
 
-from breadth.engine.machine import KEPT_BYTES, keep_freed_memory
-from breadth.tasks.molecules import MoleculesTask
+from breadth.engine.machine import KEPT_BYTES
 
 WIDTH, EMBEDDING = 512, 256  # of the LSTMs
 NEEDED = {"reinvent4": "reinvent/models/reinvent/models/model.py", "acegen": "acegen/models/lstm.py"}
@@ -174,11 +173,7 @@ def main() -> None:
     checkouts = {"reinvent4": checked("reinvent4", args.reinvent4)}
     if args.acegen is not None:
         checkouts["acegen"] = checked("acegen", args.acegen)
-    torch.set_num_threads(args.threads)
-    keep_freed_memory()
-    torch.manual_seed(0)
-    task = MoleculesTask(corpus=args.corpus)
-    native = Native(task)
+    task, native = prepared(args.corpus, args.threads)
     vocabulary = native.vocabulary
     texts = [vocabulary.split(text) for text in task.corpus(20_000, seed=0)]
     texts = [text for text in texts if len(text) < 99]  # ACEGEN ends at 100, the start and the end token with it

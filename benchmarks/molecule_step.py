@@ -200,6 +200,15 @@ def floors(length: float, times: dict[str, list[Seconds]], vocabulary: int) -> d
     }
 
 
+def prepared(corpus: str, threads: int) -> tuple[MoleculesTask, Native]:
+    """Return task and engine of breadth's side, with threads, memory and seed as every run here has them."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    torch.manual_seed(0)
+    task = MoleculesTask(corpus=corpus)
+    return task, Native(task)
+
+
 def main() -> None:
     """Print medians, minima and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -208,11 +217,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    keep_freed_memory()
-    torch.manual_seed(0)
-    task = MoleculesTask(corpus=args.corpus)
-    native = Native(task)
+    task, native = prepared(args.corpus, args.threads)
     vocabulary = native.vocabulary
     known = np.array([len(vocabulary.encode(text)) + 1 for text in task.corpus(20_000, seed=0)])  # the end token counts
     draws = np.random.default_rng(0)
