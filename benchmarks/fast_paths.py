@@ -5,8 +5,9 @@
 Three models with 128 answers each: 0.15 M parameters and 12 tokens (the circle), 0.8 M and 48 tokens on average of at most 100 (molecules),
 6.4 M and 64 tokens. Seconds of the processor for sampling, the reference's log-probabilities and the update; the ways in turn, the least of the
 rounds. Switched off: oneDNN (the BLAS of torch instead); passes of few tokens (the whole batch at once, padded to its longest); blocks of the
-cache (one block); moving rows up when others have finished (finished rows stay until all have); keeping freed memory is compared in
-processes of their own, since it cannot be taken back. ``benchmarks/results/fast_paths.json`` was written so.
+cache (one block); activations that sampling keeps (the update makes a forward pass of its own; models narrower than 256 keep none); moving rows
+up when others have finished (finished rows stay until all have). Keeping freed memory is compared in processes of their own, since it cannot be
+taken back. ``benchmarks/results/fast_paths.json`` was written so.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from molecule_step import ends_at
 
 import breadth
 from breadth.engine import kv_cache, policy, rollout
+from breadth.engine.activations import Activations
 from breadth.engine.gpt import GPT, GPTShape
 from breadth.engine.machine import keep_freed_memory
 from breadth.engine.policy import score_completions
@@ -50,6 +52,7 @@ def without(name: str) -> Iterator[None]:
         "all": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
         "bf16": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
         "oneDNN": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
+        "activations": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
         "passes": (policy, "PASS_NUMBERS", {}),
         "blocks": (kv_cache, "BLOCK_NUMBERS", 1 << 30),
         "dropped rows": (rollout, "COMPACT_EVERY", 1 << 30),
@@ -80,17 +83,19 @@ class Step:
             torch.Generator().manual_seed(0),
         )
         drawn = torch.empty(ROWS).normal_(mean or 0.0, 13.0, generator=self.generator)
+        self.kept = Activations()
         self.lengths = None if mean is None else drawn.round().clamp(10, tokens).long()
 
-    def __call__(self) -> list[float]:
+    def __call__(self, way: str) -> list[float]:
         """Take a step and return the seconds of its parts."""
         found: dict[str, Any] = {}
+        kept = None if way == "activations" else self.kept
 
         def draw() -> None:
             ending = contextlib.nullcontext() if self.lengths is None else ends_at(self.lengths, self.vocabulary.eos_id)
             with ending:
                 found["rollouts"] = sample(
-                    self.model, [""] * ROWS, self.vocabulary, self.sampling, generator=self.generator
+                    self.model, [""] * ROWS, self.vocabulary, self.sampling, generator=self.generator, keep=kept
                 )
 
         def look() -> None:
@@ -108,6 +113,7 @@ class Step:
                 banned=self.banned,
                 micro_batch=ROWS,
                 clip_norm=1.0,
+                kept=kept if kept is not None and kept.of(found["rollouts"]) else None,
             )
 
         return [timed(call)["processor"] for call in (draw, look, learn)]
@@ -120,7 +126,7 @@ def seconds(name: str, ways: list[str], rounds: int) -> dict[str, dict[str, floa
     for k in range(rounds + 1):
         for way in ways:
             with without(way):
-                found = step()
+                found = step(way)
             if k:
                 times[way].append(found)
     return {
@@ -148,7 +154,7 @@ def main() -> None:
     }
     keep_freed_memory()
     for name in MODELS:
-        report[name] = seconds(name, ["all", "oneDNN", "passes", "blocks", "dropped rows", "bf16"], args.rounds)
+        report[name] = seconds(name, ["all", "oneDNN", "passes", "blocks", "dropped rows", "activations", "bf16"], args.rounds)
         report[name]["freed memory"] = json.loads(freed[name].splitlines()[-1])
         for way, parts in report[name].items():
             total, best = sum(parts.values()), sum(report[name]["all"].values())

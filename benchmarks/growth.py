@@ -46,6 +46,7 @@ def step_cell(*, rows: int = 128, tokens: int = 64, model: str = "0.8M", threads
     import torch
 
     import breadth
+    from breadth.engine.activations import Activations
     from breadth.engine.gpt import GPT, GPTShape
     from breadth.engine.machine import keep_freed_memory
     from breadth.engine.policy import score_completions
@@ -63,9 +64,11 @@ def step_cell(*, rows: int = 128, tokens: int = 64, model: str = "0.8M", threads
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6, fused=True)
     objective, sampling = breadth.objective("rlhf"), Sampling(tokens, end_token=False)
     banned, generator = banned_tokens(vocabulary, end_token=False), torch.Generator().manual_seed(0)
+    kept = Activations()
 
     def step() -> None:
-        rollouts = sample(policy, [""] * rows, vocabulary, sampling, generator=generator, group=torch.arange(rows) // 8)
+        group = torch.arange(rows) // 8
+        rollouts = sample(policy, [""] * rows, vocabulary, sampling, generator=generator, group=group, keep=kept)
         logp_ref = score_completions(reference, rollouts, banned=banned)
         streams = {
             "reward": torch.rand(rows),
@@ -76,9 +79,9 @@ def step_cell(*, rows: int = 128, tokens: int = 64, model: str = "0.8M", threads
         streams |= {"seq_logp_ref": logp_ref.sum(-1), "mask": rollouts.mask}
         advantage = objective.advantage(**streams)
         batch = Batch(rollouts, advantage, streams, {"logp_ref": logp_ref})
-        found = update(
-            policy, optimizer, objective, batch, torch.arange(rows), banned=banned, micro_batch=128, clip_norm=1.0
-        )
+        known = kept if kept.of(rollouts) else None
+        how = {"banned": banned, "micro_batch": 128, "clip_norm": 1.0, "kept": known}
+        found = update(policy, optimizer, objective, batch, torch.arange(rows), **how)
         if found.refused is not None:
             raise RuntimeError(found.refused)
 

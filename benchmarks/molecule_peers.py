@@ -136,7 +136,7 @@ def accounts(
         out[name] = {
             "parameters": native.n_parameters,
             "needed": 5 * tokens * work,
-            "done": 5 * tokens * work,
+            "done": 4 * tokens * work,  # the update's forward pass is sampling's
             "floor": floor,
         }
         out[name]["attention"] = round(5 * attention / 1e9, 1)

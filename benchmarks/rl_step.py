@@ -9,7 +9,8 @@ of TRL (from its ``on_step_begin`` to its ``on_step_end``), then one of breadth 
 wall and by the processor, which other work on the machine touches less.
 
 The floor: products of matrices alone, at the rate measured here at the shapes of the step (see ``floors.py``), by the BLAS that torch calls
-and by the faster one of it and oneDNN. ``benchmarks/results/rl_step_ROW.json`` was written so.
+and by the faster one of it and oneDNN; those of a step as TRL takes it, with a forward pass in the update, and those that are left where sampling's
+activations are kept (``without_forward``). ``benchmarks/results/rl_step_ROW.json`` was written so.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ def main() -> None:
     table = rate_table(SIZES["layers"], SIZES["width"], vocabulary, rows=(ROWS, READ_ROWS), dtype=dtype)
     tokens = ROWS * length["breadth"]
     floor = floor_seconds(table, sampled=(ROWS, tokens), read=(READ_ROWS, tokens), passes=3)
+    made = floor_seconds(table, sampled=(ROWS, tokens), read=(READ_ROWS, tokens), passes=2)  # the update's forward pass is sampling's
     work = 4 * tokens * sum(2 * a * b * n for a, b, n in products(SIZES["layers"], SIZES["width"], vocabulary))
     seconds = {side: summary(found[side]) for side in ("trl", "breadth")}
     ratio = ratios(found["trl"], found["breadth"])
@@ -102,7 +104,9 @@ def main() -> None:
         "operations": {"products": work, "attention": 4 * ROWS * attention_operations(SIZES["layers"], SIZES["width"], length["breadth"])},
         "bytes": bytes_of_a_step(found["parameters"], SIZES["layers"], SIZES["width"], rows=ROWS, length=length["breadth"], passes=3),
         "seconds": seconds, "trl_over_breadth": ratio, "floor_seconds": {k: round(v, 3) for k, v in floor.items()},
-        "share_of_floor": {k: round(v / best, 3) for k, v in floor.items()}, "rates_gflops": table, "machine": facts(),
+        "share_of_floor": {k: round(v / best, 3) for k, v in floor.items()},
+        "without_forward": {k: {"seconds": round(v, 3), "share": round(v / best, 3)} for k, v in made.items()},
+        "rates_gflops": table, "machine": facts(),
     }  # fmt: skip
     for side in ("trl", "breadth"):
         cells = "  ".join(

@@ -168,6 +168,10 @@ class EngineSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    cuda_graphs: bool = Field(False, description="sampling on a GPU as one captured graph a token; not measured on a GPU yet")
+    keep_activations: bool = Field(
+        True, description="keep what sampling computed for a step's first update, up to 2 GiB: models of width 256 and more, on a CPU"
+    )
     trackers: tuple[str, ...] = Field((), description="tensorboard, trackio, wandb: as accelerate knows them")
     keep_checkpoints: Literal["all", "last"] = Field(
         "all", description="weights of every checkpoint, or of the last two only"

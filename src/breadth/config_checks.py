@@ -23,6 +23,8 @@ def cross_checks(settings: Common) -> list[str]:
         problems.append(f"train.warmup_steps = {train.warmup_steps} exceeds train.steps = {train.steps}")
     if settings.engine.precision == "bf16" and settings.engine.device == "cpu" and settings.engine.compile:
         problems.append("engine: bf16 with compile is not supported on the CPU: choose one of them")
+    if settings.engine.cuda_graphs and settings.engine.device == "cpu":
+        problems.append("engine: cuda_graphs needs a GPU, and engine.device = 'cpu': set device to 'cuda' or 'auto', or leave cuda_graphs out")
     problems += data_problems(settings)
     if isinstance(settings, StudySettings):
         head = settings.study

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from breadth.engine.activations import NARROWEST
 from breadth.engine.gpt import GPT, load_gpt2, save_gpt2, save_tensors
 from breadth.engine.heads import Heads, named_parameters
 from breadth.engine.tokenizer import FileTokenizer, Tokenizer
@@ -28,11 +29,18 @@ from breadth.ledger.rows import clear_leftovers, commit_folder, write_atomic
 from breadth.tasks.vocabulary import Vocabulary
 
 FORMAT = 1
-ARITHMETIC = 2  # the order of sums in training: raised when an update of the same settings has other last bits. 1: before oneDNN and passes
 MANIFEST, STATE, OPTIMIZER, WEIGHTS = "manifest.json", "state.json", "optimizer.safetensors", "model.safetensors"
 HEADS = "heads.safetensors"
 OWN = "own/"  # before the names of a loop's own tensors in the optimiser's file
 KEEP_WHOLE = 2  # checkpoints that keep their optimiser state; older ones keep weights only, or go
+
+
+def arithmetic_of(model: GPT) -> int:
+    """Return the order of sums in training, a number that is raised when an update of the same settings has other last bits.
+
+    1: before oneDNN and passes; 2: before activations were kept, as narrow models still do.
+    """
+    return 3 if model.shape.n_embd >= NARROWEST else 2
 
 
 class CheckpointError(RuntimeError):
@@ -120,7 +128,7 @@ def save_checkpoint(
         (temporary / STATE).write_text(json.dumps({"step": step, **state}, allow_nan=False) + "\n")
         hashes = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(
-            json.dumps({"format": FORMAT, "arithmetic": ARITHMETIC, "step": step, "files": hashes}, indent=1) + "\n"
+            json.dumps({"format": FORMAT, "arithmetic": arithmetic_of(model), "step": step, "files": hashes}, indent=1) + "\n"
         )
         if target.exists():  # an earlier attempt at this very step, left by a crash after the rename
             _remove(target)
@@ -190,9 +198,9 @@ def load_checkpoint(
 
     checkpoint = verify(path)
     arithmetic = json.loads((path / MANIFEST).read_text()).get("arithmetic", 1)
-    if arithmetic != ARITHMETIC:
+    if arithmetic != arithmetic_of(model):
         raise CheckpointError(
-            f"{path / MANIFEST}: expected arithmetic {ARITHMETIC}, got {arithmetic}: the training was begun by another version of breadth, "
+            f"{path / MANIFEST}: expected arithmetic {arithmetic_of(model)}, got {arithmetic}: the training was begun by another version of breadth, "
             "and would go on with other last bits. Finish it with that version, or begin again in a folder of its own; measuring and "
             "reporting what is here still works"
         )

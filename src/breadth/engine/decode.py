@@ -8,13 +8,18 @@ calls. In float32 the numbers are the model's own, bit for bit (`tests/engine/te
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from breadth.engine.gelu import gelu_and_slope
 from breadth.engine.gpt import GPT, Block
 from breadth.engine.kv_cache import KeyValues
 from breadth.engine.matmul import Ready, ready, type_without_gradient
+
+if TYPE_CHECKING:
+    from breadth.engine.activations import Layer
 
 LARGEST = 1 << 28  # numbers of a model up to which its weights are held twice, as they are and laid out
 
@@ -32,6 +37,7 @@ class Decoder:
     """The layers of a model whose weights stay as they are while rows are sampled; see :func:`decoder`."""
 
     def __init__(self, model: GPT, dtype: torch.dtype, rows: int) -> None:
+        self.dtype = dtype
         self.wte, self.wpe = model.transformer["wte"].weight, model.transformer["wpe"].weight
         self.last, self.n_head, self.n_positions = (
             model.transformer["ln_f"],
@@ -57,6 +63,7 @@ class Decoder:
         *,
         positions: Tensor | None = None,
         attend: Tensor | None = None,
+        keep: list[Layer] | None = None,
     ) -> Tensor:
         """Return the final hidden states (N, width) after one more token a row, whose keys and values are put into the caches.
 
@@ -69,22 +76,33 @@ class Decoder:
             Default ``start``.
         attend : (N, 1, 1, start + 1) bool, optional
             True = may be looked at. Default: everything.
+        keep : list of Layer, optional
+            Where each layer is to put what it computes, for the way back.
         """
         if start >= self.n_positions:
             raise ValueError(
                 f"tokens: {start + 1} positions are needed, the model's context is {self.n_positions}: "
                 "shorten the prompt or the completion, or train a model with more n_positions"
             )
-        place = self.wpe[start] if positions is None else self.wpe.index_select(0, positions)
-        x = self.wte.index_select(0, tokens) + place  # (N, width)
+        where = self.wpe[start] if positions is None else self.wpe.index_select(0, positions)
+        x = self.wte.index_select(0, tokens) + where  # (N, width)
         n, width = x.shape
         with torch.autocast("cpu", enabled=False):  # the type is the layers' own
-            for layer, cache in zip(self.layers, caches, strict=True):
+            if keep is not None:
+                x = keep[0].entered.copy_(x)
+            for i, (layer, cache) in enumerate(zip(self.layers, caches, strict=True)):
                 block = layer.block
-                qkv = layer.qkv(_normed(x, block.ln_1)).view(n, 3, self.n_head, width // self.n_head)
-                y = cache.extend(qkv, start, attend)  # (N, width)
-                x += layer.out(y)
-                x += layer.fall(layer.rise(_normed(x, block.ln_2), "gelu"))
+                qkv = layer.qkv(_normed(x, block.ln_1))
+                y = cache.extend(qkv.view(n, 3, self.n_head, width // self.n_head), start, attend)  # (N, width)
+                if keep is None:
+                    x += layer.out(y)
+                    x += layer.fall(layer.rise(_normed(x, block.ln_2), "gelu"))
+                    continue
+                own = keep[i]
+                own.qkv.copy_(qkv)
+                x = torch.add(x, layer.out(y), out=own.between)
+                after, _ = gelu_and_slope(layer.rise(_normed(x, block.ln_2)), out=(own.after, own.slope))
+                x = torch.add(x, layer.fall(after), out=own.left)
             return _normed(x, self.last)
 
 

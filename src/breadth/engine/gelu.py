@@ -38,26 +38,31 @@ def gelu(x: Tensor) -> Tensor:
         return F.gelu(x, approximate="tanh")
     if torch.is_grad_enabled() and x.requires_grad:
         return _Gelu.apply(x)
-    return _worked_out(x, slope=False)[0]
+    value = torch.empty_like(x, memory_format=torch.contiguous_format)
+    _work_out(x, value, None)
+    return value
 
 
-def gelu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+def gelu_and_slope(x: Tensor, *, out: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Return gelu and its derivative σ(2u) + x·σ(2u)·(1 − σ(2u))·(2u)′ in the shape and type of x, worked out in float32; on a CPU, without gradient.
+
+    Parameters
+    ----------
+    out : two contiguous tensors of the shape and type of x, optional
+        Where to put them.
 
     Examples
     --------
     >>> [part.tolist() for part in gelu_and_slope(torch.zeros(1))]
     [[0.0], [0.5]]
     """
-    value, slope = _worked_out(x, slope=True)
-    assert slope is not None
+    value, slope = out or (torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(2))
+    _work_out(x, value, slope)
     return value, slope
 
 
-def _worked_out(x: Tensor, *, slope: bool) -> tuple[Tensor, Tensor | None]:
-    x = x.detach().contiguous()
-    value, slopes = torch.empty_like(x), torch.empty_like(x) if slope else None
-    flat, values, all_slopes = x.view(-1), value.view(-1), None if slopes is None else slopes.view(-1)
+def _work_out(x: Tensor, value: Tensor, slope: Tensor | None) -> None:
+    flat, values, slopes = x.detach().contiguous().view(-1), value.view(-1), None if slope is None else slope.view(-1)
     twice, one = torch.tensor(TWICE), torch.tensor(1.0)
     room = scratch("gelu", (3, min(PART, flat.numel())), torch.float32)
     for first in range(0, flat.numel(), PART):
@@ -68,11 +73,10 @@ def _worked_out(x: Tensor, *, slope: bool) -> tuple[Tensor, Tensor | None]:
         torch.addcmul(twice, wide, wide, value=CUBIC, out=gate).mul_(wide).sigmoid_()  # σ(2u)
         torch.mul(gate, wide, out=product)
         values[first : first + n].copy_(product)
-        if all_slopes is not None:
+        if slopes is not None:
             torch.addcmul(twice, wide, wide, value=3 * CUBIC, out=wide).mul_(product)  # x·σ·(2u)′
             torch.lerp(gate, one, wide, out=gate)  # σ + (1 − σ)·that
-            all_slopes[first : first + n].copy_(gate)
-    return value, slopes
+            slopes[first : first + n].copy_(gate)
 
 
 class _Gelu(torch.autograd.Function):

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from breadth.engine.attention import attention, by_products, causal_attention
+from breadth.engine.attention import attention, self_attention
 from breadth.engine.feed_forward import feed_forward
 from breadth.engine.kv_cache import KeyValues
 from breadth.engine.matmul import linear
@@ -138,8 +138,8 @@ class Attention(nn.Module):
         n, length, width = x.shape
         qkv = self.c_attn(x).view(n, length, 3, self.n_head, width // self.n_head)
         dropout = self.dropout if self.training else 0.0
-        if cache is None and attend is None and not dropout and by_products(qkv):
-            return self.c_proj(causal_attention(qkv))
+        if cache is None and attend is None:
+            return self.c_proj(self_attention(qkv, dropout=dropout))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, L, width/heads)
         if cache is not None:
             cache.write(k, v, start)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from breadth.engine.activations import Activations
 from breadth.engine.call_log import CallLog
 from breadth.engine.checkpoint import own_tensors, step_folder
 from breadth.engine.dynamic import mixed_batch
@@ -38,6 +39,8 @@ class TrainingRun(RunFrame):
     earlier: list[GPT] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        engine = self.settings.engine
+        self.kept = Activations() if engine.keep_activations and not engine.compile else None
         self.selection = None
         if self.objective.family == "selection":
             self.selection, self.objective = self.objective, self.objective.inner
@@ -126,7 +129,7 @@ class TrainingRun(RunFrame):
             rollouts = padded_rows(rollouts, end=self.tokenizer.eos_id)
         tokens: dict[str, torch.Tensor] = {}  # (N, T) each, for the loss
         if self.reference is not None:
-            logp_ref = self._logp(self.reference, rollouts)
+            logp_ref = self._logp_ref(self.reference, rollouts)
             tokens["logp_ref"] = logp_ref
             streams |= {"logp_ref": logp_ref, "seq_logp_ref": logp_ref.sum(-1)}
         if self.earlier:
@@ -138,16 +141,31 @@ class TrainingRun(RunFrame):
             streams = {**streams, "reward_unscheduled": streams["reward"], "reward": streams["reward"] * (1 - step / train.steps)}
         if self.objective.family == "actor_critic":
             with self.machine.autocast():
-                value_old = completion_values(self.model, self.heads, rollouts, micro_batch=train.micro_batch)
+                value_old = completion_values(
+                    self.model, self.heads, rollouts, micro_batch=train.micro_batch, kept=self._kept_of(rollouts)
+                )
             streams["value_old"] = value_old
             tokens |= {"value_old": value_old, "value_target": self.objective.targets(**streams)}
         advantage, stats = (None, {}) if self.objective.family == "group" else self.objective.shape(**streams)
         return Batch(rollouts, advantage, streams, tokens), stats
 
-    def _logp(self, model: GPT, rollouts: Rollouts) -> torch.Tensor:
-        """Return log π of every completion token under another model, (N, T), without gradient."""
+    def _logp(self, model: GPT, rollouts: Rollouts, kept: Activations | None = None) -> torch.Tensor:
+        """Return log π of every completion token under a model, (N, T), without gradient."""
         with self.machine.autocast():
-            return score_completions(model, rollouts, banned=self.banned, micro_batch=self.settings.train.micro_batch)
+            return score_completions(
+                model, rollouts, banned=self.banned, micro_batch=self.settings.train.micro_batch, kept=kept
+            )
+
+    def _logp_ref(self, reference: GPT, rollouts: Rollouts) -> torch.Tensor:
+        """Return log π of the reference, (N, T); while it is the policy itself by the same bits, so that a penalty is exactly 0."""
+        kept = self._kept_of(rollouts)
+        if kept is not None and equal_weights(self.model, reference):
+            return self._logp(self.model, rollouts, kept)
+        return self._logp(reference, rollouts)
+
+    def _kept_of(self, rollouts: Rollouts) -> Activations | None:
+        """Return what sampling computed of these rollouts, if it was kept: of use until the weights change."""
+        return self.kept if self.kept is not None and self.kept.of(rollouts) else None
 
     def _updates(self, step: int, batch: Batch, *, first: int = 0, purpose: str = "minibatch") -> list[UpdateResult]:
         """Take a batch's optimiser steps; ``first`` of them were taken in this step before."""
@@ -171,6 +189,7 @@ class TrainingRun(RunFrame):
                         clip_norm=train.clip_norm,
                         seed=derive_seed(s.seed, "tokens", step, first + len(results)),
                         heads=self.heads,
+                        kept=None if first or results else self._kept_of(batch.rollouts),
                     )
                 results.append(result)
                 self._count_refusals(step, result.refused)
@@ -204,7 +223,7 @@ class TrainingRun(RunFrame):
         train, seed = self.settings.train, self.settings.seed
         prompts = self.controls.prompts(self.task, train.prompts, seed=derive_seed(seed, "prompts", *path))
         generator = torch.Generator().manual_seed(derive_seed(seed, "rollout", *path))
-        rollouts = self.sample_groups(self.model, prompts, train.group_size, generator, first_group=sum(path[1:]) * train.prompts)
+        rollouts = self.sample_groups(self.model, prompts, train.group_size, generator, first_group=sum(path[1:]) * train.prompts, keep=self.kept)
         judged = judge(
             rollouts, self.task, needs=self.objective.needs, reward=self.reward, timeout=train.reward_timeout, partition=self.partition
         )
@@ -239,6 +258,11 @@ class TrainingRun(RunFrame):
                 found = [one[name] for one in source if name in one]
                 row[name] = sum(found) / len(found)
         return row
+
+
+def equal_weights(one: GPT, other: GPT) -> bool:
+    """Return whether two models of a shape have the same weights, bit for bit."""
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 def transformed(reward: torch.Tensor, how: str) -> torch.Tensor:

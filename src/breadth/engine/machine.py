@@ -17,6 +17,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 
 from breadth.config import ConfigError, EngineSettings, nearest
+from breadth.engine.graph_sampling import GraphSampling
 
 KEPT_BYTES = 1 << 30  # freed memory up to this much stays with the process, and so does every block up to this size
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -86,6 +87,11 @@ class Machine:
                 ],
             )
         self.device = self.accelerator.device
+        if settings.cuda_graphs and self.device.type != "cuda":
+            raise ConfigError(
+                "engine.cuda_graphs", [f"expected a CUDA device, 'auto' found {self.device.type!r}: leave cuda_graphs out on this machine"]
+            )
+        self.graphs = GraphSampling() if settings.cuda_graphs else None  # of the models that are sampled from
         self._tracking = bool(settings.trackers) and folder is not None
         if self._tracking:
             assert folder is not None

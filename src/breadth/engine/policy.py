@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from breadth.engine.activations import Activations
 from breadth.engine.gpt import GPT
 from breadth.engine.heads import Heads
 from breadth.engine.matmul import unchanged
@@ -44,24 +45,43 @@ def left_align(rollouts: Rollouts, rows: Tensor | None = None) -> tuple[Tensor, 
     return whole, prompt_length
 
 
-def _completion_states(model: GPT, rollouts: Rollouts, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the hidden states that predict the completions' tokens (n, T', width), the tokens and the mask (n, T')."""
+@dataclass(frozen=True)
+class _Texts:
+    """Some rows as one pass reads them."""
+
+    read: Tensor  # (n, L), without what nothing is predicted from
+    prompt_length: Tensor  # (n,)
+    tokens: Tensor  # (n, T')
+    mask: Tensor  # (n, T')
+
+    def predicting(self, hidden: Tensor) -> Tensor:
+        """Return the hidden states (n, L, width) that predict the completions' tokens, (n, T', width)."""
+        longest, first = self.tokens.shape[1], int(self.prompt_length.min())
+        if first == int(self.prompt_length.max()):
+            return hidden[:, first - 1 : first - 1 + longest]
+        index = (self.prompt_length - 1).unsqueeze(1) + torch.arange(longest, device=hidden.device)  # (n, T')
+        index = index.clamp(max=hidden.shape[1] - 1)  # only ever behind a shorter completion's last token
+        return hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+
+
+def _texts(rollouts: Rollouts, rows: Tensor | None) -> _Texts:
     whole, prompt_length = left_align(rollouts, rows)
     tokens, mask = rollouts.tokens, rollouts.mask
     if rows is not None:
         tokens, mask = tokens[rows], mask[rows]
     lengths = mask.sum(-1)
-    longest, first = int(lengths.max()), int(prompt_length.min())
-    tokens, mask = tokens[:, :longest], mask[:, :longest]  # (n, T')
+    longest = int(lengths.max())
     room = int((prompt_length + lengths).max()) - 1  # the last token is predicted, never read
-    hidden = model(whole[:, :room])  # (n, L, width)
-    if first == int(prompt_length.max()):
-        hidden = hidden[:, first - 1 : first - 1 + longest]  # (n, T', width)
-    else:
-        index = (prompt_length - 1).unsqueeze(1) + torch.arange(longest, device=whole.device)  # (n, T')
-        index = index.clamp(max=room - 1)  # only ever behind a shorter completion's last token
-        hidden = hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
-    return hidden, tokens, mask
+    return _Texts(whole[:, :room], prompt_length, tokens[:, :longest], mask[:, :longest])
+
+
+def _completion_states(
+    model: GPT, rollouts: Rollouts, rows: Tensor, kept: Activations | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the hidden states that predict the completions' tokens (n, T', width), the tokens and the mask (n, T')."""
+    texts = _texts(rollouts, rows)
+    hidden = model(texts.read) if kept is None else kept.hidden([(rows, texts.read)])[0]
+    return texts.predicting(hidden), texts.tokens, texts.mask
 
 
 def completion_logp(
@@ -72,6 +92,7 @@ def completion_logp(
     banned: list[int],
     with_entropy: bool = False,
     heads: Heads | None = None,
+    kept: Activations | None = None,
 ) -> Completions:
     """Return log π of each completion token, the next-token entropy if asked for, and the outputs of the heads if there are any.
 
@@ -84,14 +105,19 @@ def completion_logp(
         of the softmax here exactly as in sampling.
     heads : Heads, optional
         They read the hidden states that were computed for the log-probabilities: no further pass through the model.
+    kept : Activations, optional
+        What sampling computed of these rollouts with the weights as they still are: no pass through the model at all.
     """
     lengths = rollouts.prompt_mask.sum(-1) + rollouts.mask.sum(-1)  # (N,)
     lengths = lengths if rows is None else lengths[rows]
     parts = list(passes(lengths, width=model.head_weight.shape[1]))
     chosen = [part if rows is None else rows[part] for part in parts]
+    texts = [_texts(rollouts, index) for index in chosen]
+    known = None if kept is None else kept.hidden([(i, one.read) for i, one in zip(chosen, texts, strict=True)])
     with unchanged():
         found = [
-            _logp(model, rollouts, index, banned=banned, with_entropy=with_entropy, heads=heads) for index in chosen
+            _logp(model, one, model(one.read) if known is None else known[i], banned=banned, with_entropy=with_entropy, heads=heads)
+            for i, one in enumerate(texts)
         ]
     back = torch.argsort(torch.cat(parts))
     return Completions(
@@ -129,10 +155,10 @@ def _assembled(parts: list[Tensor | None], back: Tensor) -> Tensor | None:
 
 
 def _logp(
-    model: GPT, rollouts: Rollouts, rows: Tensor, *, banned: list[int], with_entropy: bool, heads: Heads | None
+    model: GPT, texts: _Texts, hidden: Tensor, *, banned: list[int], with_entropy: bool, heads: Heads | None
 ) -> Completions:
-    """Return what one pass through the model says of some rows."""
-    hidden, tokens, mask = _completion_states(model, rollouts, rows)
+    """Return what the final hidden states (n, L, width) of one pass say."""
+    tokens, mask, hidden = texts.tokens, texts.mask, texts.predicting(hidden)
     logits = model.logits(hidden).float()  # (n, T', V)
     logits = logits.index_fill(-1, torch.tensor(banned, dtype=torch.int64, device=logits.device), -torch.inf)
     logp_all = logits.log_softmax(-1)
@@ -172,13 +198,15 @@ def micro_batches(lengths: Tensor, size: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def score_completions(model: GPT, rollouts: Rollouts, *, banned: list[int], micro_batch: int = 128) -> Tensor:
-    """Return log π of every completion token, (N, T), without gradient, in length-sorted micro-batches."""
+def score_completions(
+    model: GPT, rollouts: Rollouts, *, banned: list[int], micro_batch: int = 128, kept: Activations | None = None
+) -> Tensor:
+    """Return log π of every completion token, (N, T), without gradient, in length-sorted micro-batches; ``kept`` as in :func:`completion_logp`."""
     was_training = model.training
     model.eval()
     out = torch.zeros_like(rollouts.logp_old)
     for rows in micro_batches(rollouts.mask.sum(-1), micro_batch):
-        logp = completion_logp(model, rollouts, rows, banned=banned).logp
+        logp = completion_logp(model, rollouts, rows, banned=banned, kept=kept).logp
         out[rows, : logp.shape[1]] = logp
     if was_training:
         model.train()
@@ -208,8 +236,10 @@ def transition_states(model: GPT, rollouts: Rollouts, rows: Tensor) -> tuple[Ten
 
 
 @torch.no_grad()
-def completion_values(model: GPT, heads: Heads, rollouts: Rollouts, *, micro_batch: int = 128) -> Tensor:
-    """Return V of the prefix before every completion token, (N, T), 0 in the padding, without gradient.
+def completion_values(
+    model: GPT, heads: Heads, rollouts: Rollouts, *, micro_batch: int = 128, kept: Activations | None = None
+) -> Tensor:
+    """Return V of the prefix before every completion token, (N, T), 0 in the padding, without gradient; ``kept`` as in :func:`completion_logp`.
 
     Raises
     ------
@@ -220,6 +250,6 @@ def completion_values(model: GPT, heads: Heads, rollouts: Rollouts, *, micro_bat
         raise ValueError("heads: expected a value head, got none: make them with Heads(width, value=True, log_z=...)")
     out = torch.zeros_like(rollouts.logp_old)
     for rows in micro_batches(rollouts.mask.sum(-1), micro_batch):
-        hidden, _, mask = _completion_states(model, rollouts, rows)
+        hidden, _, mask = _completion_states(model, rollouts, rows, kept)
         out[rows, : mask.shape[1]] = heads.values(hidden).masked_fill(~mask, 0.0)
     return out

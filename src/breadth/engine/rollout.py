@@ -6,13 +6,16 @@ the batch or on when finished rows are dropped.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from breadth.engine.activations import Activations
 from breadth.engine.decode import decoder
 from breadth.engine.gpt import GPT
 from breadth.engine.kv_cache import KeyValues
@@ -20,8 +23,12 @@ from breadth.engine.matmul import unchanged
 from breadth.engine.tokenizer import Tokenizer, banned_tokens
 from breadth.records import Rollouts
 
+if TYPE_CHECKING:
+    from breadth.engine.graph_sampling import GraphSampling
+
 COMPACT_EVERY = 2  # steps between looks at how many rows have finished
 COMPACT_SHARE = 0.05  # rows are dropped when at least this share of the batch has finished
+DAMAGED = "sampling: the model gives probabilities that are not finite at token {t}: its weights are damaged"
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,8 @@ def sample(
     generator: torch.Generator,
     group: Tensor | None = None,
     prompt_id: Tensor | None = None,
+    keep: Activations | None = None,
+    graphs: GraphSampling | None = None,
 ) -> Rollouts:
     """Sample one completion for each prompt.
 
@@ -116,6 +125,11 @@ def sample(
         Gives every row its own uniform numbers.
     group, prompt_id : (N,) int64, optional
         Default: equal prompts form a group, numbered by first appearance.
+    keep : Activations, optional
+        Where to keep what is computed, for an update by these answers; the numbers are the same within rounding. Nothing is kept where no
+        decoder samples (another device than a CPU, no oneDNN), or where :meth:`Activations.begin` says so.
+    graphs : GraphSampling, optional
+        Makes the answers in steps of fixed shapes, one captured CUDA graph a token; the numbers are the same within rounding.
 
     Returns
     -------
@@ -147,21 +161,25 @@ def sample(
     mask = torch.zeros((n, room), dtype=torch.bool, device=device)
     ended = torch.zeros(n, dtype=torch.bool, device=device)
 
-    caches = model.new_caches(n, width + room)
+    plan = None if graphs is None else graphs.plan(model, n, width, sampling, tokenizer)
+    caches = model.new_caches(n, width + room) if plan is None else plan.caches
     rows = torch.arange(n, device=device)  # which output row each live row is
     live_mask = prompt_mask
-    hidden = _read_prompts(model, prompts, prompt_tokens, prompt_mask, caches)  # (N, width)
+    lean = decoder(model, n) if room > 1 and plan is None else None
+    first, which = _distinct(prompts, device)
+    kept = keep if keep is not None and keep.begin(model, lean, which, prompt_mask[first], room) else None
+    with contextlib.nullcontext() if kept is None else kept.reading_prompts():
+        hidden = _read_prompts(model, first, which, prompt_tokens, prompt_mask, caches)  # (N, width)
     next_position = prompt_mask.sum(-1) if padded else None  # (N,)
-    lean = decoder(model, n) if room > 1 else None
 
-    for t in range(room):
+    if plan is not None:
+        tokens, mask, logp_old, logp_sampled, entropy, ended = plan.draw(hidden, prompt_mask, uniform)
+    for t in range(room if plan is None else 0):
         logits = model.logits(hidden).float()
         logits[:, banned] = -torch.inf
         policy = logits.log_softmax(-1)  # (live, V)
         if not bool(torch.isfinite(policy.max(-1).values).all()):
-            raise ValueError(
-                f"sampling: the model gives probabilities that are not finite at token {t}: its weights are damaged"
-            )
+            raise ValueError(DAMAGED.format(t=t))
         behaviour = (
             policy
             if sampling.plain
@@ -199,7 +217,8 @@ def sample(
             step_attend = torch.cat([live_mask, live_mask.new_ones((len(rows), t + 1))], dim=1)[:, None, None, :]
         positions = next_position + t if padded else None
         if lean is not None:
-            hidden = lean.step(chosen, caches, width + t, positions=positions, attend=step_attend)
+            more = None if kept is None else kept.more(rows, t)
+            hidden = lean.step(chosen, caches, width + t, positions=positions, attend=step_attend, keep=more)
             continue
         hidden = model(
             chosen.unsqueeze(1),
@@ -220,7 +239,7 @@ def sample(
         group = torch.tensor([order[p] for p in prompts], dtype=torch.int64)
     lengths = mask.sum(-1).tolist()
     text = [tokenizer.decode(row[:length]) for row, length in zip(tokens.tolist(), lengths, strict=True)]
-    return Rollouts(
+    rollouts = Rollouts(
         prompt_tokens=prompt_tokens.clone(),
         prompt_mask=prompt_mask.clone(),
         tokens=tokens.clone(),
@@ -234,22 +253,30 @@ def sample(
         prompt=list(prompts),
         ended=ended.clone(),
     )
+    if kept is not None:
+        kept.finish(rollouts)
+    return rollouts
+
+
+def _distinct(prompts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the first row of each distinct prompt, (prompts,), and which of them each row has, (N,)."""
+    numbers = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
+    first = torch.tensor([prompts.index(prompt) for prompt in numbers], device=device)
+    return first, torch.tensor([numbers[prompt] for prompt in prompts], device=device)
 
 
 def _read_prompts(
     model: GPT,
-    prompts: Sequence[str],
+    first: Tensor,
+    which: Tensor,
     tokens: Tensor,
     mask: Tensor,
     caches: list[KeyValues],
 ) -> Tensor:
     """Fill the caches with the prompts, each distinct one read once, and return the last hidden state of each row, (N, width)."""
-    n, width = tokens.shape
-    numbers = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
-    which = torch.tensor([numbers[prompt] for prompt in prompts], device=tokens.device)  # (N,)
-    once = len(numbers) < n
+    width = tokens.shape[1]
+    once = len(first) < len(which)
     if once:
-        first = torch.tensor([prompts.index(prompt) for prompt in numbers], device=tokens.device)
         tokens, mask = tokens[first], mask[first]
     positions = attend = None
     if not bool(mask.all()):
@@ -257,7 +284,7 @@ def _read_prompts(
         causal = torch.ones((width, width), dtype=torch.bool, device=tokens.device).tril()
         itself = torch.eye(width, dtype=torch.bool, device=tokens.device)  # a pad sees itself
         attend = ((causal & mask.unsqueeze(1)) | itself).unsqueeze(1)  # (n, 1, S, S)
-    own = model.new_caches(len(numbers), width) if once else caches
+    own = model.new_caches(len(first), width) if once else caches
     hidden = model(tokens, positions=positions, caches=own, attend=attend)[:, -1]
     if not once:
         return hidden

@@ -22,6 +22,7 @@ import torch
 
 from breadth.config import RunSettings
 from breadth.data_settings import ControlSettings
+from breadth.engine.activations import Activations
 from breadth.engine.checkpoint import (
     load_checkpoint,
     save_checkpoint,
@@ -265,15 +266,23 @@ class RunFrame:
     # What loops use.
 
     def sample_groups(
-        self, model: GPT, prompts: list[str], size: int, generator: torch.Generator, *, first_group: int = 0
+        self,
+        model: GPT,
+        prompts: list[str],
+        size: int,
+        generator: torch.Generator,
+        *,
+        first_group: int = 0,
+        keep: Activations | None = None,
     ) -> Rollouts:
-        """Return ``size`` answers to each prompt; every prompt is a group of its own."""
+        """Return ``size`` answers to each prompt; every prompt is a group of its own. ``keep`` as in :func:`sample`."""
         names = torch.tensor([stable_id(p) for p in prompts]).repeat_interleave(size)
         group = first_group + torch.arange(len(prompts)).repeat_interleave(size)
         repeated = [p for p in prompts for _ in range(size)]
         with self.machine.autocast():
             return sample(
-                model, repeated, self.tokenizer, self.sampling, generator=generator, group=group, prompt_id=names
+                model, repeated, self.tokenizer, self.sampling, generator=generator, group=group, prompt_id=names, keep=keep,
+                graphs=self.machine.graphs,
             )
 
     def _controls(self) -> Controls:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from breadth.engine.activations import Activations
 from breadth.engine.gpt import GPT
 from breadth.engine.heads import Heads, parameters
 from breadth.engine.policy import Completions, completion_logp, micro_batches
@@ -84,6 +85,7 @@ def update(
     clip_norm: float,
     seed: int = 0,
     heads: Heads | None = None,
+    kept: Activations | None = None,
 ) -> UpdateResult:
     """Take one optimiser step on the rows of a minibatch.
 
@@ -97,6 +99,8 @@ def update(
         Decides the random choices of objectives that make any (among tokens, say).
     heads : Heads, optional
         Trained with the model: one optimiser, one gradient norm, one refusal.
+    kept : Activations, optional
+        What sampling computed of these rollouts, where the weights are still those that sampled: no forward pass is made then.
 
     Returns
     -------
@@ -111,13 +115,13 @@ def update(
     extra: dict[str, Any] = {"seed": seed} if "seed" in objective.needs else {}
     coupled: dict[str, Tensor] = {}
     if objective.coupled is not None and len(rows) > micro_batch:
-        coupled = _couple(model, objective, batch, rows, banned=banned, micro_batch=micro_batch, extra=extra)
+        coupled = _couple(model, objective, batch, rows, banned=banned, micro_batch=micro_batch, extra=extra, kept=kept)
     total = 0.0
     stats: dict[str, float] = {}
     for part in micro_batches(lengths, micro_batch):
         index = rows[part]
         found = completion_logp(
-            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs, heads=heads
+            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs, heads=heads, kept=kept
         )
         if found.log_z is not None and not bool(torch.isfinite(found.log_z).all()):
             bad = index[~torch.isfinite(found.log_z)].tolist()
@@ -138,7 +142,7 @@ def update(
     norm = torch.nn.utils.clip_grad_norm_(parameters(model, heads), clip_norm)
     if not bool(torch.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
-        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled, extra, heads)
+        bad = _rows_with_bad_gradient(model, objective, batch, rows, denominator, banned, coupled, extra, heads, kept)
         return UpdateResult({"loss": total, "grad_norm": float("nan")}, _reason("the gradient", bad, batch), tuple(bad))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -154,6 +158,7 @@ def _couple(
     banned: list[int],
     micro_batch: int,
     extra: Mapping[str, Any],
+    kept: Activations | None,
 ) -> dict[str, Tensor]:
     """Return what ties micro-batches together, from a first pass without gradient over the whole minibatch.
 
@@ -164,7 +169,9 @@ def _couple(
     with_entropy = "entropy" in objective.needs
     with torch.no_grad():
         for part in micro_batches(whole["mask"].sum(-1), micro_batch):
-            found = completion_logp(model, batch.rollouts, rows[part], banned=banned, with_entropy=with_entropy)
+            found = completion_logp(
+                model, batch.rollouts, rows[part], banned=banned, with_entropy=with_entropy, kept=kept
+            )
             width = found.logp.shape[1]
             logp[part, :width] = found.logp
             if found.entropy is not None:
@@ -195,13 +202,14 @@ def _rows_with_bad_gradient(
     coupled: Mapping[str, Tensor],
     extra: Mapping[str, Any],
     heads: Heads | None,
+    kept: Activations | None,
 ) -> list[int]:
     """Return the rollouts whose own gradient is not finite, one backward pass each; only called after a failure."""
     bad = []
     for k, row in enumerate(rows.tolist()):
         index = rows[k : k + 1]
         found = completion_logp(
-            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs, heads=heads
+            model, batch.rollouts, index, banned=banned, with_entropy="entropy" in objective.needs, heads=heads, kept=kept
         )
         width = found.logp.shape[1]
         its_own = _cut(coupled, torch.tensor([k], device=rows.device), width)

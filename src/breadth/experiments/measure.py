@@ -67,7 +67,7 @@ class CheckpointMeasure:
             repeated = [p for p in part for _ in range(m.samples_per_set)]
             generator = torch.Generator().manual_seed(derive_seed(s.seed, "measure", step, first))
             with machine.autocast():
-                rollouts = sample(model, repeated, self.tokenizer, sampling, generator=generator)
+                rollouts = sample(model, repeated, self.tokenizer, sampling, generator=generator, graphs=machine.graphs)
                 prior_logp = score_completions(self.prior, rollouts, banned=banned)
             texts += rollouts.text
             asked += rollouts.prompt
