@@ -3,10 +3,10 @@
     PYTHONPATH=src python3 benchmarks/gpu.py --out gpu.json          (under six minutes; needs torch, safetensors, numpy, transformers)
     PYTHONPATH=src python3 benchmarks/gpu.py --device cpu --tiny     (the same code with a toy on a CPU, in seconds)
 
-**Sampling.** 128 answers of exactly 64 tokens from a prompt of one token, temperature 1, GPT-2s of the sizes of the presets (6.4 M, 21 M, 51 M), float32 (no
-TF32) and bfloat16, the ways in turn in one run: breadth module by module (``modules``); breadth in steps of fixed shapes, one captured CUDA graph a
-token (``graphs``; on a CPU the same steps one launch after the other); ``generate`` with its default cache; ``generate`` with a static cache and
-``torch.compile(mode="reduce-overhead")`` (``compiled``, for the models of ``--compile``: each takes up to a minute to compile; on a CPU ``static``,
+**Sampling.** 128 answers of exactly 64 tokens from a prompt of one token, temperature 1, GPT-2s of the presets' sizes (6.4 M, 21 M, 51 M), float32
+(no TF32) and bfloat16, the ways in turn in one run: breadth module by module (``modules``); breadth in steps of fixed shapes, one captured CUDA
+graph a token (``graphs``; on a CPU the same steps one launch after the other); ``generate`` with its default cache; ``generate`` with a static cache
+and ``torch.compile(mode="reduce-overhead")`` (``compiled``, for the models of ``--compile``: each compiles for up to a minute; on a CPU ``static``,
 not compiled). transformers gets its weights in the type it computes in, breadth casts as it does in a run. Before it is timed each way of breadth's
 is checked: its log-probabilities against those of the whole model over the same tokens.
 
