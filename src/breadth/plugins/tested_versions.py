@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 Version = tuple[int, int]
 
 
 def check_version(
-    name: str, *, oldest: Version, below: Version, untested: tuple[Version, ...] = (), found: str | None = None
+    name: str,
+    *,
+    oldest: Version,
+    below: Version,
+    untested: tuple[Version, ...] = (),
+    python_below: Version | None = None,
+    found: str | None = None,
 ) -> str:
     """Return the version of the installed library ``name``; its package and our extra are called by that name in small letters.
 
@@ -16,6 +23,8 @@ def check_version(
     ----------
     oldest, below : (major, minor)
         Tested: oldest <= version < below, but for those in ``untested``.
+    python_below : (major, minor), optional
+        The first version of Python for which the library is not there: our extra is empty from it on.
     found : str, optional
         Instead of the installed one's.
 
@@ -35,6 +44,9 @@ def check_version(
         try:
             found = version(package)
         except PackageNotFoundError:
+            if python_below is not None and sys.version_info[:2] >= python_below:
+                has, wants = (".".join(map(str, v)) for v in (sys.version_info[:2], python_below))
+                install = f"{name} is there for Python below {wants}, this is {has}: use such a one, and there {install}"
             raise ImportError(f"this needs {name}, which is not installed: {install}") from None
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
     if not oldest <= numbers < below or numbers in untested:

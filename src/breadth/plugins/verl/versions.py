@@ -15,4 +15,4 @@ def check_verl(found: str | None = None) -> str:
     >>> check_verl("0.9.1")
     '0.9.1'
     """
-    return check_version("verl", oldest=OLDEST, below=BELOW, found=found)
+    return check_version("verl", oldest=OLDEST, below=BELOW, python_below=(3, 13), found=found)
