@@ -117,3 +117,10 @@ def test_equal_values_are_centred_to_exactly_nothing_beside_an_unscored_one():
     """The least value is taken among those that count: a member that does not must not bring rounding in."""
     values = torch.tensor([0.1] * 7 + [float("nan")])
     assert groups.group_centre(values, torch.zeros(8, dtype=torch.int64))[:7].tolist() == [0.0] * 7
+
+
+def test_deviations_of_values_whose_squares_overflow():
+    values, group = torch.tensor([1.0, 2.0, 4.0, 3.0, 5.0]), torch.tensor([0, 0, 0, 1, 1])
+    expected = groups.group_deviation(values, group)
+    assert torch.allclose(groups.group_deviation(values * 1e30, group) / 1e30, expected, rtol=1e-6)
+    assert torch.allclose(groups.group_deviation(values * 1e14, group) / 1e14, expected, rtol=1e-6)
