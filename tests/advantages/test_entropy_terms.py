@@ -161,3 +161,11 @@ def test_negative_weights_are_refused():
         shape_by_reference_kl(S, ONE, beta=-0.1, **streams)
     with pytest.raises(ValueError, match="ratio: expected a number >= 0, got -1"):
         shape_by_entropy_and_reference(S, ONE, ratio=-1, mask="none", **streams)
+
+
+def test_the_pull_towards_the_reference_leaves_unscored_rollouts_alone():
+    seq_logp, scored = torch.tensor([-1.0, -3.0, -9.0]), torch.tensor([True, True, False])
+    given = {"seq_logp": seq_logp, "seq_logp_ref": torch.full((3,), -2.0), "scored": scored, "beta": 0.5}
+    for centred in (True, False):
+        found = shape_by_reference_kl(torch.zeros(3), torch.zeros(3, dtype=torch.int64), centred=centred, **given)
+        assert found.tolist() == [-0.5, 0.5, 0.0]

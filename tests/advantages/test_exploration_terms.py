@@ -94,3 +94,8 @@ def test_repetition():
 def test_errors(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_a_share_does_not_depend_on_who_is_left_out():
+    likely, keep = torch.tensor([0.0, 0.0, -1000.0]), torch.tensor([True, True, False])
+    assert inverse_share(likely, torch.zeros(3, dtype=torch.int64), keep=keep).tolist() == [0.5, 0.5, 0.0]

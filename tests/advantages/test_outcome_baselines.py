@@ -74,3 +74,11 @@ def test_signed_weights():
         signed_weight(reward, reward, correct=flags(1, 0, 1, 0), positive=-1)
     with pytest.raises(ValueError, match="positive and negative: expected at least one above 0"):
         signed_weight(reward, reward, correct=flags(1, 0, 1, 0), positive=0, negative=0)
+
+
+def test_a_rollout_that_is_not_scored_stands_in_no_subset():
+    reward, one = torch.tensor([1.0, 0.0, 0.0, 1.0]), torch.zeros(4, dtype=torch.int64)
+    scored, correct = torch.tensor([True, True, True, False]), reward > 0
+    found = pass_at_k_advantage(reward, one, correct=correct, scored=scored, k=2)
+    alone = pass_at_k_advantage(reward[:3], one[:3], correct=correct[:3], k=2)
+    assert found.tolist() == [*alone.tolist(), 0.0]

@@ -96,3 +96,13 @@ def test_a_sweep_of_other_weights_is_refused():
         Swept(Run("base", 0, 0.3), [{k: v for k, v in row.items() if k != "min_p"} for row in sweep(0.95, 0.6)])
     with pytest.raises(TypeError, match="expected swept runs"):
         envelope_lifts(METHOD, METHOD, [0.9])
+
+
+def test_conditions_stand_under_numbers_that_no_checkpoint_has():
+    class Run:
+        label, seed, rows = "grpo", 0, ({"step": 100, "checkpoint": "a"},)
+
+    common = {"metric": "quality", "value": 1.0, "sets": [1.0], "checkpoint": "a", "step": 100, **PLAIN}
+    swept = Swept(Run(), [{**common, "temperature": heat} for heat in (0.5, 0.7, 0.5)])
+    assert swept.n_conditions == 2
+    assert [swept.point(number) for number in (101, 102)] == ["step 100, temperature 0.5", "step 100, temperature 0.7"]

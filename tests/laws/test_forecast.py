@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import breadth
-from breadth.laws.forecast import _forecast, _measured_at, forecast
+from breadth.laws.forecast import _around, _forecast, _measured_at, forecast
 from breadth.laws.prefix import Prefix
 from breadth.laws.trend import fit_trend
 from breadth.records import Prediction
@@ -174,3 +174,9 @@ def test_a_quality_that_only_the_mean_over_all_sets_reached_is_read_at_the_wides
     step, low = np.arange(3.0), [[0.7, 0.7]] * 3
     prefix = Prefix(step, np.array([0.8, 0.95, 0.96]), np.array([0.9, 0.3, 0.5]), low, [[0.5, 0.5]] * 3, (None, None), (None, None))
     assert _measured_at(prefix, 0.9) == Prediction(0.5) and _measured_at(prefix, 0.99) is None
+
+
+def test_what_was_measured_has_its_interval_around_it():
+    found = _around(0.5, 0.1)
+    assert found.low80 == pytest.approx(0.5 - 0.12816) and found.high80 == pytest.approx(0.5 + 0.12816)
+    assert found.low95 == pytest.approx(0.5 - 0.196) and found.high95 == pytest.approx(0.5 + 0.196)

@@ -206,3 +206,10 @@ def test_reinvents_square_is_kl_regularised_policy_gradient():
 def test_errors(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_an_unscored_rollout_has_no_loss_and_no_gradient():
+    s = torch.tensor([-1.0, -3.0, -2.0], requires_grad=True)
+    loss = group_loss(s, torch.tensor([1.0, 0.0, torch.nan]), torch.zeros(3, dtype=torch.int64), a=1.0, b=0.0)
+    loss.sum().backward()
+    assert float(loss[2]) == 0.0 and float(s.grad[2]) == 0.0 and bool(torch.isfinite(s.grad).all()) and bool(s.grad[:2].abs().min() > 0)

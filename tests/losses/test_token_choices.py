@@ -190,3 +190,20 @@ def test_the_objective_remembers_its_coefficient():
 def test_errors(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_covariance_with_an_advantage_of_its_own_for_each_token():
+    advantage = torch.tensor([[1.0, -1.0, 3.0], [0.5, 2.0, 0.0]])
+    logp, mask = torch.tensor([[-1.0, -2.0, -4.0], [-0.5, -3.0, 0.0]]), torch.tensor([[True, True, True], [True, True, False]])
+    a, p = advantage[mask], logp[mask]
+    expected = (p - p.mean()) * (a - a.mean())
+    assert torch.allclose(token_covariance(logp, advantage, mask)[mask], expected, atol=1e-6)
+
+
+def test_statistics_of_a_sequence_ratio_are_means_over_tokens():
+    logp, mask = torch.tensor([[0.3, 0.3, 0.3], [-0.6, 0.0, 0.0]]), torch.tensor([[True, True, True], [True, False, False]])
+    _, stats = sequence_clip_loss(logp, torch.zeros(2, 3), torch.ones(2), mask)
+    ratio = torch.tensor([0.3, 0.3, 0.3, -0.6]).exp()  # of each token's sequence
+    assert float(stats["ratio"]) == pytest.approx(float(ratio.mean()))
+    assert float(stats["kl_old"]) == pytest.approx(float((ratio - 1 - ratio.log()).mean()), rel=1e-5)
+    assert float(stats["clip_share"]) == 0.75  # the first one's, which would rise further

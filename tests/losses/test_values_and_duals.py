@@ -133,3 +133,14 @@ def test_the_dual_settles_where_quality_meets_its_target():
 def test_errors(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_whitening_of_values_whose_squares_overflow():
+    values, keep = torch.tensor([[3.0, 1.0, 9.0]]), torch.tensor([[True, True, False]])
+    assert torch.allclose(whiten_tokens(values * 1e30, keep), whiten_tokens(values, keep), atol=1e-6)
+
+
+def test_a_weight_of_an_unscored_rollout_is_not_looked_at():
+    given = {"seq_logp_ref": torch.zeros(2), "log_z": torch.zeros(2), "scale": 1.0}
+    reward, weight = torch.tensor([1.0, torch.nan]), torch.tensor([2.0, torch.nan])
+    assert flow_square(torch.zeros(2), reward, weight=weight, **given).tolist() == [2.0, 0.0]

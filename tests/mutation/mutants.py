@@ -108,6 +108,8 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
             return
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
             return
+        if isinstance(child, ast.Call) and ast.unparse(child.func).endswith(("zeros_like", "ones_like", "full_like", "len")):
+            return  # of what is given the shape alone counts
         if isinstance(child, ast.expr):
             yield holder, field, index
         yield from walk(child)

@@ -78,3 +78,18 @@ def test_unscored_rollouts_do_not_move_it():
 def test_bad_settings(bad):
     with pytest.raises(ValueError, match="expected"):
         breadth.objective("quality_target", **bad)
+
+
+def test_the_anchored_term_is_centred_in_each_group_and_leaves_unscored_rollouts_alone():
+    group, scored = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([True, True, False, True, True])
+    gap = torch.tensor([1.0, 3.0, 7.0, -2.0, 5.0])
+    streams = {"reward": torch.zeros(5), "group": group, "scored": scored, "seq_logp": -gap, "seq_logp_ref": torch.zeros(5)}
+    found = quality_target(start=2.0, form="anchored", anchor=0.5).advantage(**streams)
+    assert torch.allclose(found, torch.tensor([-1.0, 1.0, 0.0, -3.5, 3.5]) * 0.5 / 1.5)
+
+
+def test_the_slack_is_what_quality_has_above_the_target():
+    method = quality_target(target=0.75)
+    method.observe(reward=torch.tensor([1.0, 0.0, 1.0, 0.0]), group=torch.zeros(4, dtype=torch.int64))
+    _, stats = method.shape(**BATCH)
+    assert stats["quality_window"] == pytest.approx(0.5) and stats["slack"] == pytest.approx(-0.25)

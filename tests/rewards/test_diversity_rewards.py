@@ -110,3 +110,19 @@ def test_the_sum_of_scores_is_blind_to_shifts():
 def test_errors(settings, text):
     with pytest.raises(ValueError, match=text):
         shape_by_diversity(torch.ones(8), ONE, **{"kind": SEVEN_AND_ONE, **settings})
+
+
+def test_added_scores_are_those_of_the_sample_deviation_and_0_where_all_are_alike():
+    group = torch.tensor([0, 0, 0, 0, 1, 1])
+    reward, kind = torch.tensor([1.0, 2.0, 4.0, 5.0, 3.0, 3.0]), torch.tensor([0, 0, 0, 1, 0, 0])
+    factor = torch.tensor([1 / 3, 1 / 3, 1 / 3, 1.0])
+    score = lambda x: (x - x.mean()) / x.std()  # noqa: E731
+    expected = torch.cat([score(reward[:4]) + 0.5 * score(factor), torch.zeros(2)])
+    found = shape_by_diversity(reward, group, kind=kind, combine="add_zscore", weight=0.5)
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_quality_is_mapped_alike_at_any_size():
+    values = torch.tensor([-1.0, 0.0, 1.0, 3.0])
+    values = values - values.mean()
+    assert torch.allclose(map_quality(values * 1e30), map_quality(values), atol=1e-6)

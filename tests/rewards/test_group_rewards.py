@@ -143,3 +143,18 @@ def test_curiosity_degenerate_cases():
         curiosity_bonus(torch.ones(1, 2), mask)
     with pytest.raises(ValueError, match="eta: expected a number >= 0, got -1"):
         shape_by_curiosity(torch.ones(2), ONE[:2], prediction_error=torch.ones(2, 2), mask=mask, eta=-1)
+
+
+def test_gapo_counts_the_valid_members_of_each_group():
+    group = torch.tensor([0, 1, 0, 1, 1, 0, 1])
+    kind, correct = torch.tensor([0, 0, 0, 1, 1, 1, 2]), torch.tensor([True, True, True, True, True, True, False])
+    found = shape_by_frequency(torch.ones(7), group, kind=kind, correct=correct)
+    assert torch.allclose(found, torch.tensor([1 / 3, 2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, -1.0]))
+
+
+def test_unlikeliness_looks_for_a_signal_in_each_group_alone():
+    values, group = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 0.0]), torch.tensor([0, 0, 0, 1, 1, 1])
+    seq_logp = torch.tensor([-1.0, -2.0, -3.0, -1.0, -2.0, -3.0])
+    both = shape_by_unlikeliness(values, group, seq_logp=seq_logp)
+    apart = [shape_by_unlikeliness(values[rows], group[rows], seq_logp=seq_logp[rows]) for rows in (slice(3), slice(3, 6))]
+    assert both.tolist() == torch.cat(apart).tolist() and both[:3].tolist() == [1.0, 1.0, 1.0] and both[4] < 1

@@ -108,3 +108,17 @@ def test_the_logged_niche_count_is_the_mean_over_scored_rollouts():
     count = niche_count(streams["group"], distance=distance, radius=0.65, scored=streams["scored"])
     found = report_niches(torch.zeros(3), torch.zeros(3), streams, {"radius": 0.65})
     assert found == {"niche_count": pytest.approx(float(count.mean()))} and 1 < found["niche_count"] < 2
+
+
+def test_niches_are_those_of_each_group():
+    distance = torch.zeros(5, 5)  # all alike
+    found = share_in_niche(torch.ones(5), torch.tensor([0, 0, 0, 1, 1]), distance=distance, radius=0.65, strength=1.0)
+    assert torch.allclose(found, 1 - torch.tensor([3.0, 3.0, 3.0, 2.0, 2.0]).log())
+
+
+def test_sigma_of_niching_is_the_inverse_of_the_pull_towards_the_reference():
+    group, alone = torch.zeros(2, dtype=torch.int64), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    streams = {"reward": torch.tensor([0.0, 1.0]), "group": group, "distance": alone, "scored": torch.ones(2, dtype=torch.bool)}
+    streams |= {"parsable": streams["scored"], "seq_logp": torch.tensor([-4.0, -2.0]), "seq_logp_ref": torch.tensor([-1.0, -3.0])}
+    found = breadth.objective("niching", sigma=5.0).advantage(**streams)
+    assert found.tolist() == pytest.approx([-0.5 + 0.2 * 2.0, 0.5 - 0.2 * 2.0])  # the reward and the log-ratio, both centred
