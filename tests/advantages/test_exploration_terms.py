@@ -99,3 +99,11 @@ def test_errors(call, text):
 def test_a_share_does_not_depend_on_who_is_left_out():
     likely, keep = torch.tensor([0.0, 0.0, -1000.0]), torch.tensor([True, True, False])
     assert inverse_share(likely, torch.zeros(3, dtype=torch.int64), keep=keep).tolist() == [0.5, 0.5, 0.0]
+
+
+def test_a_correct_rollout_that_is_not_scored_takes_no_part_in_the_shares():
+    values, one, right = torch.tensor([0.5, 0.25, 0.5]), torch.zeros(3, dtype=torch.int64), torch.ones(3, dtype=torch.bool)
+    given = {"seq_logp": torch.tensor([-1.0, -2.0, -3.0]), "level": "sequence", "tau": 0.5}
+    found = shape_by_uniformity(values, one, correct=right, scored=torch.tensor([True, True, False]), **given)
+    alone = shape_by_uniformity(values[:2], one[:2], correct=right[:2], seq_logp=given["seq_logp"][:2], level="sequence", tau=0.5)
+    assert found.tolist() == [*alone.tolist(), 0.5]

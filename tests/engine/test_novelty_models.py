@@ -167,3 +167,10 @@ def test_observations_are_whitened_and_cut_off():
 def test_settings_out_of_range(numbers, words):
     with pytest.raises(ValueError, match=words):
         NoveltySettings(**{"kind": "forward", "learning_rate": 1e-3, **numbers})
+
+
+def test_the_distilled_error_is_the_mean_square_over_features():
+    model = RandomDistillation(2, features=5, inner=3, generator=torch.Generator().manual_seed(0))
+    after = torch.tensor([[0.5, -1.0], [2.0, 0.25]])
+    gap = (model.predictor(after) - model.target(after)).detach()
+    assert torch.allclose(model.error(after, after, after), gap.square().sum(-1) / 5)

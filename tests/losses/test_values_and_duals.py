@@ -144,3 +144,11 @@ def test_a_weight_of_an_unscored_rollout_is_not_looked_at():
     given = {"seq_logp_ref": torch.zeros(2), "log_z": torch.zeros(2), "scale": 1.0}
     reward, weight = torch.tensor([1.0, torch.nan]), torch.tensor([2.0, torch.nan])
     assert flow_square(torch.zeros(2), reward, weight=weight, **given).tolist() == [2.0, 0.0]
+
+
+def test_a_reference_of_an_unscored_rollout_is_not_looked_at():
+    seq_logp = torch.zeros(2, requires_grad=True)
+    given = {"seq_logp_ref": torch.tensor([0.0, torch.nan]), "log_z": torch.zeros(2), "scale": 1.0}
+    found = flow_square(seq_logp, torch.tensor([1.0, torch.nan]), **given)
+    found.sum().backward()
+    assert found.tolist() == [1.0, 0.0] and seq_logp.grad.tolist() == [-2.0, 0.0]

@@ -86,6 +86,7 @@ PLAN: dict[str, tuple[int, list[str]]] = {
 EQUIVALENT: dict[str, str] = {
     "src/breadth/advantages/baseline.py:149 mask dropped": "the line after asks for > 0, which NaN is as little as 0",
     "src/breadth/tensors/groups.py:207 off by one": "runs that are counted from 1 leave a run 0 that nobody reads",
+    "src/breadth/losses/implicit.py:267 mask dropped": "its callers put 0 in the same places right after, whose gradient is 0",
     "src/breadth/losses/gae.py:275 scale: eps / scale / scale": "where the scale is not 1, eps is lost in rounding either way",
     "src/breadth/laws/fit.py:210 other reduction: np.abs(rows.x).max()": "values whose spread is a billionth of them have one size",
 }

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import breadth
-from breadth.objectives.quality_target import QualityControl, quality_target
+from breadth.objectives.quality_target import ConstrainedTerm, QualityControl, quality_target
 
 BATCH = {
     "reward": torch.tensor([1.0, 1.0, 0.0, 1.0]),
@@ -86,6 +86,9 @@ def test_the_anchored_term_is_centred_in_each_group_and_leaves_unscored_rollouts
     streams = {"reward": torch.zeros(5), "group": group, "scored": scored, "seq_logp": -gap, "seq_logp_ref": torch.zeros(5)}
     found = quality_target(start=2.0, form="anchored", anchor=0.5).advantage(**streams)
     assert torch.allclose(found, torch.tensor([-1.0, 1.0, 0.0, -3.5, 3.5]) * 0.5 / 1.5)
+    term = ConstrainedTerm(QualityControl(target=0.8, window=4, learning_rate=0.1, start=2.0, low=1.0, high=4.0))
+    given = {name: streams[name] for name in ("seq_logp", "seq_logp_ref", "scored")}
+    assert torch.equal(term(torch.zeros(5), group, form="anchored", anchor=0.5, length_norm="sequence", **given), found)
 
 
 def test_the_slack_is_what_quality_has_above_the_target():

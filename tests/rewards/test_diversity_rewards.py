@@ -123,6 +123,5 @@ def test_added_scores_are_those_of_the_sample_deviation_and_0_where_all_are_alik
 
 
 def test_quality_is_mapped_alike_at_any_size():
-    values = torch.tensor([-1.0, 0.0, 1.0, 3.0])
-    values = values - values.mean()
+    values = torch.tensor([-1.0, 0.0, 1.0])  # one of them is the mean
     assert torch.allclose(map_quality(values * 1e30), map_quality(values), atol=1e-6)
