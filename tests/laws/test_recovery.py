@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from breadth.laws.composition import compose_laws
-from breadth.laws.curves import CURVES, exponential
+from breadth.laws.curves import CURVES, _logistic_axes, exponential
 from breadth.laws.fit import fit_law
 
 # the source paper's coefficients: R over D, R over H, H over D
@@ -148,3 +148,8 @@ def test_every_form_finds_its_own_curve(form):
     step = 1e-6
     ends = curve.shape(np.array([0.5 - step, 0.5 + step]), theta, curve.anchor(x))
     assert slope[0] == pytest.approx((ends[1] - ends[0]) / (2 * step), rel=1e-6)
+
+
+def test_the_middle_of_a_logistic_is_looked_for_around_the_data():
+    middle, steepness = _logistic_axes(np.array([2.0, 3.0, 2.5]))
+    assert (middle.low, middle.high) == (1.0, 4.0) and steepness.low == pytest.approx(0.1)
