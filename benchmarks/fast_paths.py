@@ -5,7 +5,8 @@
 Three models with 128 answers each: 0.15 M parameters and 12 tokens (the circle), 0.8 M and 48 tokens on average of at most 100 (molecules),
 6.4 M and 64 tokens. Seconds of the processor for sampling, the reference's log-probabilities and the update; the ways in turn, the least of the
 rounds. Switched off: oneDNN (the BLAS of torch instead); passes of few tokens (the whole batch at once, padded to its longest); blocks of the
-cache (one block); activations that sampling keeps (the update makes a forward pass of its own; models narrower than 256 keep none); moving rows
+cache (one block); activations that sampling keeps (the update makes a forward pass of its own; models narrower than 256 keep none,
+but with ``activations at any width``); moving rows
 up when others have finished (finished rows stay until all have). Keeping freed memory is compared in processes of their own, since it cannot be
 taken back. ``benchmarks/results/fast_paths.json`` was written so.
 """
@@ -26,7 +27,7 @@ from floors import facts, timed
 from molecule_step import ends_at
 
 import breadth
-from breadth.engine import kv_cache, policy, rollout
+from breadth.engine import activations, kv_cache, policy, rollout
 from breadth.engine.activations import Activations
 from breadth.engine.gpt import GPT, GPTShape
 from breadth.engine.machine import keep_freed_memory
@@ -42,6 +43,7 @@ MODELS = {
     "0.8M": (4, 4, 128, 100, 48.0),
     "6.4M": (8, 8, 256, 64, None),
 }  # layers, heads, width, tokens, mean
+MORE = ("bf16", "bf16, no activations", "activations at any width", "bf16, activations at any width")  # not switched off
 PARTS = ("sampling", "reference", "update")
 
 
@@ -53,6 +55,9 @@ def without(name: str) -> Iterator[None]:
         "bf16": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
         "oneDNN": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
         "activations": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
+        "bf16, no activations": (policy, "PASS_NUMBERS", policy.PASS_NUMBERS),
+        "activations at any width": (activations, "NARROWEST", 1),
+        "bf16, activations at any width": (activations, "NARROWEST", 1),
         "passes": (policy, "PASS_NUMBERS", {}),
         "blocks": (kv_cache, "BLOCK_NUMBERS", 1 << 30),
         "dropped rows": (rollout, "COMPACT_EVERY", 1 << 30),
@@ -62,7 +67,7 @@ def without(name: str) -> Iterator[None]:
     try:
         with (
             torch.backends.mkldnn.flags(enabled=name != "oneDNN"),
-            torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"),
+            torch.autocast("cpu", torch.bfloat16, enabled=name.startswith("bf16")),
         ):
             yield
     finally:
@@ -89,7 +94,7 @@ class Step:
     def __call__(self, way: str) -> list[float]:
         """Take a step and return the seconds of its parts."""
         found: dict[str, Any] = {}
-        kept = None if way == "activations" else self.kept
+        kept = None if way in ("activations", "bf16, no activations") else self.kept
 
         def draw() -> None:
             ending = contextlib.nullcontext() if self.lengths is None else ends_at(self.lengths, self.vocabulary.eos_id)
@@ -154,11 +159,11 @@ def main() -> None:
     }
     keep_freed_memory()
     for name in MODELS:
-        report[name] = seconds(name, ["all", "oneDNN", "passes", "blocks", "dropped rows", "activations", "bf16"], args.rounds)
+        report[name] = seconds(name, ["all", "oneDNN", "passes", "blocks", "dropped rows", "activations", *MORE], args.rounds)
         report[name]["freed memory"] = json.loads(freed[name].splitlines()[-1])
         for way, parts in report[name].items():
             total, best = sum(parts.values()), sum(report[name]["all"].values())
-            label = way if way in ("all", "bf16") else f"without {way}"
+            label = way if way in ("all", *MORE) else f"without {way}"
             print(f"{name:<6} {label:<22} {total:.3f} s ({total / best:.2f} of all)  {parts}", flush=True)
     if args.out is not None:
         args.out.write_text(json.dumps({"machine": facts(), "seconds": report}, indent=1) + "\n")

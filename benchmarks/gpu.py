@@ -1,6 +1,6 @@
 """On a GPU: sampling beside ``generate`` of transformers, and where the seconds of a step of reinforcement learning go.
 
-    PYTHONPATH=src python3 benchmarks/gpu.py --out gpu.json          (under six minutes; needs torch, safetensors, numpy, transformers)
+    PYTHONPATH=src python3 benchmarks/gpu.py --out gpu.json          (begins nothing after 330 s; needs transformers)
     PYTHONPATH=src python3 benchmarks/gpu.py --device cpu --tiny     (the same code with a toy on a CPU, in seconds)
 
 **Sampling.** 128 answers of exactly 64 tokens from a prompt of one token, temperature 1, GPT-2s of the presets' sizes (6.4 M, 21 M, 51 M), float32

@@ -36,3 +36,12 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder for this test alone."""
     monkeypatch.setenv("BREADTH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory):
+    """An empty cache folder for the tests of one file, so that a prior is trained once."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("BREADTH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()

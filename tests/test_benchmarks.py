@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+from tests.benchmark_drivers import drivers
 
 
 @pytest.fixture(scope="module")
 def modules():
     """Return the driver and the module of the peers' process."""
-    if not FOLDER.is_dir():
-        pytest.skip("benchmarks/ is not there")
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import molecule_peers
-        import peer_steps
-    finally:
-        sys.path.remove(str(FOLDER))
-    return molecule_peers, peer_steps
+    return tuple(drivers("molecule_peers", "peer_steps"))
 
 
 def test_without_a_checkout_it_says_where_to_get_one(modules, tmp_path: Path) -> None:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from breadth.engine.gpt import GPT, GPTShape
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+from tests.benchmark_drivers import drivers
 
 
 @pytest.fixture(scope="module")
 def gpu():
     """Return the driver."""
-    if not FOLDER.is_dir():
-        pytest.skip("benchmarks/ is not there")
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import gpu
-    finally:
-        sys.path.remove(str(FOLDER))
-    return gpu
+    return drivers("gpu")[0]
 
 
 TINY = ["--device", "cpu", "--tiny", "--rounds", "2"]

@@ -11,18 +11,17 @@ import breadth
 from breadth.engine import activations, loop, policy, rollout
 from breadth.engine.activations import Activations
 from breadth.engine.checkpoint import arithmetic_of
-from breadth.engine.gpt import GPT, GPTShape
 from breadth.engine.heads import Heads
 from breadth.engine.matmul import PRESENT
 from breadth.engine.policy import completion_logp, completion_values, score_completions
 from breadth.engine.rollout import Sampling, sample
-from breadth.tasks.vocabulary import Vocabulary
+from tests.engine.sharp import WORDS, sharp
 from tests.journeys.test_bad_input import small
 
-WORDS = Vocabulary(list("abcdefgh"), pattern=r"\S+", joiner=" ")
 BANNED = [WORDS.pad_id, WORDS.bos_id]
 PROMPTS = {"padded": ["a b c", "", "a", "b b b b b"] * 20, "one": [""] * 70, "all distinct": ["a", "b", "c", "d e", "f"]}
 pytestmark = [
+    pytest.mark.usefixtures("module_cache"),
     pytest.mark.skipif(not PRESENT, reason="this build of torch has no oneDNN for x86-64: nothing is kept"),
     pytest.mark.filterwarnings("ignore:TF32 acceleration"),  # of the switch itself
 ]
@@ -34,12 +33,7 @@ def narrow(monkeypatch):
 
 
 def made(width=64, *, tied=True, **shape):
-    net = GPT(GPTShape(len(WORDS), 64, width, 2, 4, tie_word_embeddings=tied, **shape), seed=0)
-    with torch.no_grad():
-        net.transformer["wte"].weight.mul_(4.0)
-        for name, parameter in net.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
+    net = sharp(width, tie_word_embeddings=tied, **shape)
     heads = Heads(width, value=True, log_z=True)
     for head in (heads.value, heads.log_z):
         torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(1))
@@ -148,14 +142,6 @@ def test_an_answer_of_one_token_needs_no_more_than_its_prompt():
     assert apart(ours, plain)[0] < 3e-6
     single = sample(net, PROMPTS["padded"], WORDS, Sampling(1), **how)
     assert not kept.of(single) and not kept.of(short)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("BREADTH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
 
 
 def by_letters(texts, prompts):

@@ -7,25 +7,17 @@ import torch
 
 from breadth.engine import decode, kv_cache, rollout
 from breadth.engine.decode import decoder
-from breadth.engine.gpt import GPT, GPTShape
 from breadth.engine.matmul import PRESENT, unchanged
 from breadth.engine.rollout import Sampling, sample
-from breadth.tasks.vocabulary import Vocabulary
+from tests.engine.sharp import WORDS, sharp
 
-WORDS = Vocabulary(list("abcdefgh"), pattern=r"\S+", joiner=" ")
 PROMPTS = ["a b c", "", "a", "b b b b b"] * 20
 fast_only = pytest.mark.skipif(not PRESENT, reason="this build of torch has no oneDNN for x86-64: there is one path")
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")  # of the switch itself
 
 
 def model(width=64, seed=0, positions=64):
-    net = GPT(GPTShape(len(WORDS), positions, width, 2, 4), seed=seed).eval()
-    with torch.no_grad():
-        net.transformer["wte"].weight.mul_(4.0)
-        for name, parameter in net.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
-    return net
+    return sharp(width, seed=seed, positions=positions)
 
 
 def answers(net, prompts=PROMPTS, *, bf16=False):

@@ -19,9 +19,8 @@ from breadth.engine import graph_sampling
 from breadth.engine.gpt import GPT, GPTShape
 from breadth.engine.graph_sampling import GraphSampling, Plan, captured, eagerly
 from breadth.engine.rollout import Sampling, sample
-from breadth.tasks.vocabulary import Vocabulary
+from tests.engine.sharp import WORDS, sharp
 
-WORDS = Vocabulary(list("abcdefgh"), pattern=r"\S+", joiner=" ")
 PADDED = ["a b c", "", "a", "b b b b b"] * 6
 PROMPTS = {"one": [""] * 24, "padded": PADDED, "distinct": ["a b", "c d", "e f", "g h", "b a", "h g"]}
 WAYS = {
@@ -83,13 +82,7 @@ class OnTape:
 
 
 def model(seed=0, width=32, **shape):
-    net = GPT(GPTShape(len(WORDS), 64, width, 2, 4, **shape), seed=seed).eval()
-    with torch.no_grad():
-        net.transformer["wte"].weight.mul_(4.0)
-        for name, parameter in net.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
-    return net
+    return sharp(width, seed=seed, **shape)
 
 
 def answers(net, prompts=PADDED, *, graphs=None, bf16=False, seed=0, **how):

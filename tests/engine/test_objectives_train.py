@@ -18,12 +18,7 @@ NAMES = [name for name, entry in catalogue.entries("objective").items() if entry
 REPLAY = {"replay_size": 12, "replay_samples": 6}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("BREADTH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 def run(out, name, **train):

@@ -29,12 +29,7 @@ PAIRS = {
 POOL = {"prompts": 64, "samples": 32, "batch": 64}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("BREADTH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.mark.parametrize("kind", PAIRS)

@@ -19,12 +19,7 @@ POOL = {"prompts": 64, "samples": 32, "batch": 64}
 LEARN = {"train": {"steps": 60, "learning_rate": 3e-3, "prompts": 4}, "measure": {"every": 60}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("BREADTH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 def quality(run):

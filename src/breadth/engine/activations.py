@@ -25,7 +25,7 @@ from breadth.engine.gpt import GPT, Block, Projection
 from breadth.engine.matmul import product, rounded, turned_product, unchanged
 from breadth.records import Rollouts
 
-NARROWEST = 256  # width of a model from which on it pays: at 128 a step took 0.98 to 1.03 of its time, at 64 more
+NARROWEST = 256  # width of a model: below, a step gains 4 % at most (`docs/speed.md`), which is not worth the last bits of runs already made
 LARGEST = 1 << 31  # bytes that are kept at the most; a batch that needs more goes through the model again
 
 
